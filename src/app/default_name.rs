@@ -6,10 +6,11 @@ use crate::name::{HostName, HostPattern};
 /// Returns the name whose certificate a client gets that sends no SNI: the site marked as default, else the only site, else the
 /// only site that is an IP address, for which clients send no SNI.
 pub(super) fn default_name(sites: &[SiteConfig]) -> Option<HostName> {
-    let marked = sites.iter().find(|site| site.default);
-    let only = sites.first().filter(|_| sites.len() == 1);
+    let with_tls = || sites.iter().filter(|site| site.has_tls());
+    let marked = with_tls().find(|site| site.default);
+    let only = with_tls().next().filter(|_| with_tls().count() == 1);
     let is_address = |site: &&SiteConfig| matches!(&site.pattern, HostPattern::Exact(name) if name.ip().is_some());
-    let mut addresses = sites.iter().filter(is_address);
+    let mut addresses = with_tls().filter(is_address);
     let address = addresses.next().filter(|_| addresses.next().is_none());
     match &marked.or(only).or(address)?.pattern {
         HostPattern::Exact(name) => Some(name.clone()),
@@ -35,6 +36,10 @@ mod tests {
             (
                 "\"203.0.113.7\" = \"1\"\n\"a.test\" = { upstream = \"1\", default = true }",
                 Some("a.test"),
+            ),
+            (
+                "\"a.test\" = { upstream = \"1\", http = \"serve\" }\n\"b.test\" = \"1\"",
+                Some("b.test"),
             ),
         ] {
             let text = format!("storage = \"file:/data\"\n[sites]\n{sites}\n");

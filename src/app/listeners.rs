@@ -13,12 +13,10 @@ use super::routing::Routing;
 use crate::certs::challenge::Http01Tokens;
 use crate::config::Config;
 use crate::log_limit::LogLimit;
-use crate::proxy::{
-    CurrentRouter, ProxyService, RefusalCounters, ServiceOptions, TrustedProxies, WorkerRefusals,
-};
+use crate::proxy::{CurrentRouter, ProxyService, RefusalCounters, ServiceOptions, TrustedProxies};
 use crate::server::{
-    AcceptLoop, AcceptRules, ClientLimit, Https, HttpsParts, ListenOptions, Listener, PlainHttp,
-    StreamMemory,
+    AcceptLoop, AcceptRules, ClientLimit, DirectResponder, ForwardingRules, Https, HttpsParts,
+    ListenOptions, Listener, PlainHttp, PlainHttpParts, StreamMemory,
 };
 use crate::tasks::Tasks;
 use crate::tls::{Acceptor, AcceptorRules};
@@ -46,15 +44,15 @@ impl NewListeners {
     ) -> Result<Self, Error> {
         let own = bound.map_or(Vec::new(), |bound| bound.addresses.to_vec());
         let before = bound.map(|bound| bound.options);
-        let bind = |address: SocketAddr, before: Option<SocketAddr>, count| {
+        let bind = |address: SocketAddr, before: Option<SocketAddr>| {
             let is_new = before != Some(address);
-            let listeners = is_new.then(|| Listener::bind_beside(&own, address, count));
+            let listeners = is_new.then(|| Listener::bind_beside(&own, address, workers));
             listeners.transpose()
         };
         let listen = &config.listen;
         Ok(Self {
-            http: bind(listen.http, before.map(|before| before.http), 1)?,
-            https: bind(listen.https, before.map(|before| before.https), workers)?,
+            http: bind(listen.http, before.map(|before| before.http))?,
+            https: bind(listen.https, before.map(|before| before.https))?,
         })
     }
 }
@@ -80,17 +78,17 @@ pub(super) struct Listeners {
     acceptor: Arc<Acceptor>,
     http_rules: Arc<ArcSwap<AcceptRules>>,
     https_rules: Arc<ArcSwap<AcceptRules>>,
-    plain: Arc<ArcSwap<PlainHttp>>,
     workers: Vec<Worker>,
     http: Address,
     https: Address,
 }
 
-/// One core's share of HTTPS.
+/// One core's share of both listeners.
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
     tasks: Tasks,
+    http: Arc<ArcSwap<PlainHttp>>,
     https: Arc<ArcSwap<Https>>,
 }
 
@@ -111,8 +109,7 @@ impl Address {
 }
 
 impl Listeners {
-    /// Starts to accept on `listeners`: plain HTTP on the current runtime, HTTPS on each of `runtimes`. Both addresses must be
-    /// bound.
+    /// Starts to accept on `listeners`, on each of `runtimes`. Both addresses must be bound.
     pub(super) fn start(
         config: &Config,
         state: ServerState,
@@ -133,18 +130,19 @@ impl Listeners {
             state: &state,
             acceptor: &acceptor,
             trust: &https_rules.trust,
+            https_port: https_address.bound.port(),
         };
         let workers = runtimes.iter().enumerate().map(|(number, runtime)| {
             let tasks = state.connections.branch();
             Worker {
                 runtime: runtime.clone(),
+                http: Arc::new(ArcSwap::new(servers.http(number, &tasks))),
                 https: Arc::new(ArcSwap::new(servers.https(number, &tasks))),
                 tasks,
             }
         });
         let started = Self {
             workers: workers.collect(),
-            plain: Arc::new(ArcSwap::new(servers.plain(https_address.bound.port()))),
             http_rules: Arc::new(ArcSwap::new(http_rules)),
             https_rules: Arc::new(ArcSwap::new(https_rules)),
             acceptor,
@@ -178,18 +176,19 @@ impl Listeners {
         self.acceptor = Arc::new(acceptor);
         self.stream_memory.set_limit(config.limits.stream_memory);
         let [http_rules, https_rules] = accept_rules(config, &self.client_limit);
+        let https = listeners.https.as_ref();
+        let https = https.map_or(self.https.bound, |new| new[0].address());
         let servers = ServerBuilder {
             config,
             state: &self.state,
             acceptor: &self.acceptor,
             trust: &https_rules.trust,
+            https_port: https.port(),
         };
         for (number, worker) in self.workers.iter().enumerate() {
+            worker.http.store(servers.http(number, &worker.tasks));
             worker.https.store(servers.https(number, &worker.tasks));
         }
-        let https = listeners.https.as_ref();
-        let https = https.map_or(self.https.bound, |new| new[0].address());
-        self.plain.store(servers.plain(https.port()));
         self.http_rules.store(http_rules);
         self.https_rules.store(https_rules);
         if let Some(listeners) = listeners.http {
@@ -208,25 +207,21 @@ impl Listeners {
         }
     }
 
-    /// Accepts plain HTTP on the current runtime.
+    /// Accepts plain HTTP on each worker's runtime.
     fn accept_http(&self, listeners: Vec<Listener>, address: &Address) {
-        for listener in listeners {
-            let tasks = self.state.connections.clone();
-            let refusals = self.state.refusals.of_home();
-            let accept_loop = self.accept_loop(listener, tasks, &self.http_rules, refusals);
-            let plain = Arc::clone(&self.plain);
-            let serve = move |accepted, shutdown| plain.load_full().serve(accepted, shutdown);
+        for (number, (worker, listener)) in self.workers.iter().zip(listeners).enumerate() {
+            let accept_loop = self.accept_loop(number, listener, &self.http_rules);
+            let http = Arc::clone(&worker.http);
+            let serve = move |accepted, shutdown| http.load_full().serve(accepted, shutdown);
             let run = accept_loop.run(address.accept_loops.shutdown(), serve);
-            self.state.connections.spawn(run);
+            self.state.connections.spawn_on(run, &worker.runtime);
         }
     }
 
     /// Accepts HTTPS on each worker's runtime.
     fn accept_https(&self, listeners: Vec<Listener>, address: &Address) {
         for (number, (worker, listener)) in self.workers.iter().zip(listeners).enumerate() {
-            let tasks = worker.tasks.clone();
-            let refusals = self.state.refusals.of_worker(number);
-            let accept_loop = self.accept_loop(listener, tasks, &self.https_rules, refusals);
+            let accept_loop = self.accept_loop(number, listener, &self.https_rules);
             let https = Arc::clone(&worker.https);
             let serve = move |accepted, shutdown| https.load_full().serve(accepted, shutdown);
             let run = accept_loop.run(address.accept_loops.shutdown(), serve);
@@ -234,13 +229,15 @@ impl Listeners {
         }
     }
 
+    /// Returns the accept loop of a listener of the worker with this number.
     fn accept_loop(
         &self,
+        number: usize,
         listener: Listener,
-        tasks: Tasks,
         rules: &Arc<ArcSwap<AcceptRules>>,
-        refusals: &Arc<WorkerRefusals>,
     ) -> AcceptLoop {
+        let tasks = self.workers[number].tasks.clone();
+        let refusals = self.state.refusals.of_worker(number);
         let permits = Arc::clone(&self.state.permits);
         let accept_loop = AcceptLoop::new(listener, permits, tasks, Arc::clone(rules));
         accept_loop
@@ -280,29 +277,40 @@ struct ServerBuilder<'a> {
     state: &'a ServerState,
     acceptor: &'a Arc<Acceptor>,
     trust: &'a Arc<TrustedProxies>,
+    https_port: u16,
 }
 
 impl ServerBuilder<'_> {
-    fn plain(&self, https_port: u16) -> Arc<PlainHttp> {
-        let ServerState {
-            tokens,
-            current_router,
-            refusals,
-            ..
-        } = self.state;
-        let limits = self.config.limits.clone();
-        let plain = PlainHttp::new(
-            Arc::clone(tokens),
-            Arc::clone(current_router),
-            https_port,
-            limits,
-        );
-        let plain = plain.trusting(Arc::clone(self.trust));
-        Arc::new(plain.counting(Arc::clone(refusals.of_home())))
+    /// Builds the plain HTTP server of the worker with this number.
+    fn http(&self, number: usize, tasks: &Tasks) -> Arc<PlainHttp> {
+        let state = self.state;
+        PlainHttp::new(PlainHttpParts {
+            direct: DirectResponder {
+                tokens: Arc::clone(&state.tokens),
+                current_router: Arc::clone(&state.current_router),
+                refusals: Arc::clone(state.refusals.of_worker(number)),
+                worker: number,
+                https_port: self.https_port,
+            },
+            service: self.service(number, tasks),
+            limits: self.config.limits.clone(),
+            tasks: tasks.clone(),
+            forwarding: self.forwarding(),
+        })
     }
 
-    /// Builds the server of the worker with this number.
+    /// Builds the HTTPS server of the worker with this number.
     fn https(&self, number: usize, tasks: &Tasks) -> Arc<Https> {
+        Https::new(HttpsParts {
+            acceptor: Arc::clone(self.acceptor),
+            service: self.service(number, tasks),
+            limits: self.config.limits.clone(),
+            tasks: tasks.clone(),
+            forwarding: self.forwarding(),
+        })
+    }
+
+    fn service(&self, number: usize, tasks: &Tasks) -> ProxyService {
         let limits = &self.config.limits;
         let options = ServiceOptions {
             head_fields: limits.head_fields,
@@ -311,15 +319,15 @@ impl ServerBuilder<'_> {
         };
         let current_router = Arc::clone(&self.state.current_router);
         let service = ProxyService::new(current_router, options, self.state.connections.clone());
-        Https::new(HttpsParts {
-            acceptor: Arc::clone(self.acceptor),
-            service: service
-                .for_worker(number, tasks.clone())
-                .counting(Arc::clone(self.state.refusals.of_worker(number))),
-            limits: limits.clone(),
-            tasks: tasks.clone(),
+        service
+            .for_worker(number, tasks.clone())
+            .counting(Arc::clone(self.state.refusals.of_worker(number)))
+    }
+
+    fn forwarding(&self) -> ForwardingRules {
+        ForwardingRules {
             trust: Arc::clone(self.trust),
             has_forwarded: self.config.forwarded,
-        })
+        }
     }
 }

@@ -111,6 +111,7 @@ impl Builder<'_> {
             features: SiteFeatures::load(&site.features)?,
             client_policy: auth.map(|auth| Box::new(auth.policy())),
             needs_tls13: site.min_tls == TlsVersion::Tls13,
+            http: site.http,
         })
     }
 

@@ -40,7 +40,10 @@ pub use request::{
     PlaceholderError, PrefixError, TrustedProxies, checked_target,
 };
 pub use respond::{MaintenanceOptions, PageError, Statuses};
-pub use routing::{CurrentRouter, Rewrite, Route, RouteGuards, Router, Routes, Site, to_https};
+pub use routing::{
+    CurrentRouter, HttpMode, Rewrite, Route, RouteGuards, Router, Routes, Site, site_of_host,
+    to_https,
+};
 pub use service::ProxyService;
 pub use service_options::ServiceOptions;
 pub use site_features::{SiteFeatureOptions, SiteFeatures};

@@ -8,7 +8,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 
 use super::body::Body;
 use super::error::{Error, Reason, RejectedEarly, WorkerRefusals};
-use super::guards::{AdmissionEffects, GuardOutcome, Guards};
+use super::guards::{AdmissionEffects, GuardOutcome};
 use super::handler::Handler;
 use super::request::{
     ConnInfo, Fields, HeaderScan, RequestContext, RequestIds, forwarded, framing, hop_by_hop,
@@ -147,7 +147,7 @@ impl ProxyService {
     ) -> Result<Response<Body>, Error> {
         context.read_head(&request, &self.options)?;
         let site = router.site_for(context)?;
-        context.hsts = site.guards.as_deref().and_then(Guards::hsts);
+        context.hsts = site.hsts(context.conn, request.headers());
         match site.features.as_deref() {
             None => self.admit(&mut request, site, context).await,
             // Boxed, like all that few requests need: otherwise the future of every request would have room for it.

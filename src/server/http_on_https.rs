@@ -97,6 +97,9 @@ impl HttpOnHttps<'_> {
         let current_router = self.http.current_router();
         let router = current_router.snapshot();
         let (location, site) = https_location(request, &router, port).ok()?;
+        if !site.http.is_served(true) {
+            return None;
+        }
         let status = StatusCode::PERMANENT_REDIRECT;
         if let Some(log) = current_router.access_log().filter(|_| site.is_logged()) {
             let sent = DirectResponse {

@@ -13,11 +13,10 @@ use tracing::{Instrument, debug, debug_span};
 
 use super::accept::{Accepted, ConnectionSlot};
 use super::connection::{Http, HttpConnection, http1_builder, most_held};
+use super::forwarding_rules::ForwardingRules;
 use super::http_on_https::{self, HttpOnHttps};
 use super::options::Limits;
-use crate::proxy::{
-    ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, TrustedProxies,
-};
+use crate::proxy::{ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
 use crate::uninterrupted::Uninterrupted;
@@ -33,10 +32,8 @@ pub struct HttpsParts {
     pub limits: Limits,
     /// The tasks of HTTP/2 streams.
     pub tasks: Tasks,
-    /// The peers whose forwarding headers are believed.
-    pub trust: Arc<TrustedProxies>,
-    /// Whether backends get the field `Forwarded` too.
-    pub has_forwarded: bool,
+    /// Rules for the facts about clients.
+    pub forwarding: ForwardingRules,
 }
 
 /// Serves HTTPS connections.
@@ -47,8 +44,7 @@ pub struct Https {
     /// HTTP/1.1 for clients that bring it without TLS. Answers one request.
     plain_http1: http1::Builder,
     limits: Limits,
-    trust: Arc<TrustedProxies>,
-    has_forwarded: bool,
+    forwarding: ForwardingRules,
 }
 
 /// Time for running handshakes to finish when the process stops. One that takes longer has a silent client, or waits for a
@@ -69,8 +65,7 @@ impl Https {
             service,
             limits,
             tasks,
-            trust,
-            has_forwarded,
+            forwarding,
         } = parts;
         let mut plain_http1 = http1_builder(&limits);
         plain_http1.keep_alive(false);
@@ -79,8 +74,7 @@ impl Https {
             plain_http1,
             http: Http::new(service, limits.clone(), tasks),
             limits,
-            trust,
-            has_forwarded,
+            forwarding,
         })
     }
 
@@ -100,10 +94,8 @@ impl Https {
             // phases.
             let handshake = Box::pin(self.handshake(stream, addresses, &shutdown));
             if let Some(secured) = handshake.await {
-                let mut conn = self.conn_info(addresses, is_trusted);
-                if let Some(share) = &slot.shares().backends {
-                    conn = conn.sharing(Arc::clone(share));
-                }
+                let conn = addresses.conn_info();
+                let conn = self.forwarding.apply(conn, is_trusted, &slot);
                 self.serve_http(secured, conn, slot, &shutdown).await;
             }
         };
@@ -173,18 +165,6 @@ impl Https {
         debug!(?answered, "plain HTTP on the HTTPS port");
     }
 
-    /// Returns the facts about a connection that do not come from its handshake.
-    fn conn_info(&self, addresses: Addresses, is_trusted: bool) -> ConnInfo {
-        let mut conn = addresses.conn_info();
-        if is_trusted {
-            conn = conn.trusting(Arc::clone(&self.trust));
-        }
-        if self.has_forwarded {
-            conn = conn.with_forwarded();
-        }
-        conn
-    }
-
     /// Not an `async fn`: its future would have room for the stream.
     fn serve_http(
         &self,
@@ -227,6 +207,7 @@ struct Addresses {
 }
 
 impl Addresses {
+    /// Returns the facts about the connection that do not come from its handshake.
     fn conn_info(self) -> ConnInfo {
         ConnInfo::new(self.peer, None).reaching(self.local)
     }

@@ -1,11 +1,13 @@
 //! Listeners, client connections and their limits. Joins the two towers.
 //!
 //! ```text
-//! https, plain_http -> connection -> accept
+//! https, plain_http -> connection -> direct_responder, accept
 //! ```
 
 mod accept;
 mod connection;
+mod direct_responder;
+mod forwarding_rules;
 mod http_on_https;
 mod https;
 mod https_location;
@@ -17,6 +19,8 @@ pub use accept::{
     ProxyProtocol, StreamMemory,
 };
 pub use connection::{Http, HttpConnection};
+pub use direct_responder::DirectResponder;
+pub use forwarding_rules::ForwardingRules;
 pub use https::{Https, HttpsParts};
 pub use options::{Limits, ListenOptions};
-pub use plain_http::PlainHttp;
+pub use plain_http::{PlainHttp, PlainHttpParts};

@@ -148,6 +148,7 @@ mod server {
     mod ip_families;
     mod limits;
     mod plain_http;
+    mod plain_sites;
 }
 
 /// Commands, reloads, logs and metrics.

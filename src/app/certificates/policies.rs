@@ -8,9 +8,8 @@ use crate::certs::{Ask, Issuers, Policy};
 use crate::config::{Config, SharedWildcards, SiteConfig};
 use crate::name::{HostPattern, NameMap};
 
-/// Builds the policies of all sites but those with certificate files. A name that the certificate of a wildcard site serves has
-/// the policy of that site. Ask endpoints with the same settings as in `former` keep
-/// their cached answers.
+/// Builds the policies of all sites but those with certificate files or without TLS. A name that the certificate of a wildcard
+/// site serves has the policy of that site. Ask endpoints with the same settings as in `former` keep their cached answers.
 pub(in crate::app) fn policies(
     config: &Config,
     issuers: &Issuers,
@@ -19,7 +18,8 @@ pub(in crate::app) fn policies(
     let mut policies = NameMap::new();
     let shared = SharedWildcards::of(config);
     let mut covered = Vec::new();
-    for site in config.sites.iter().filter(|site| site.tls.is_none()) {
+    let is_managed = |site: &&SiteConfig| site.has_tls() && site.tls.is_none();
+    for site in config.sites.iter().filter(is_managed) {
         let known = site
             .patterns()
             .find_map(|pattern| former?.get(pattern)?.ask());
@@ -91,6 +91,26 @@ mod tests {
         for name in ["nas.example.org", "a.example.org"] {
             let managed = policies.lookup(name).and_then(|policy| policy.managed());
             assert_eq!(managed.unwrap().to_string(), "*.example.org", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_site_without_tls_may_have_no_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+        let text = "storage = \"file:/data\"\ndns = { exec = \"/hook\" }\n[sites]\n\
+            \"*.example.org\" = { upstream = \":1\", http = \"serve\", aliases = [\"example.net\"] }\n\
+            \"a.example.org\" = { upstream = \":2\", http = \"both\" }\n";
+        let path = std::path::Path::new("Proxyfile");
+        let config = Config::from_proxyfile(path, text, &Flags::default()).unwrap();
+        let issuers = stored_issuers(&config, &storage).unwrap();
+        let policies = policies(&config, &issuers, None).unwrap();
+        for (name, has_policy) in [
+            ("a.example.org", true),
+            ("b.example.org", false),
+            ("example.net", false),
+        ] {
+            assert_eq!(policies.lookup(name).is_some(), has_policy, "{name}");
         }
     }
 

@@ -66,7 +66,7 @@ fn check_redirect_loops(
             continue;
         };
         let to = &redirect.options().to;
-        let path = match own_target(to, config) {
+        let path = match own_target(to, &placed.site, config) {
             Some((Some(host), path)) => {
                 let target = starts.lookup(&host).map(|(_, site)| *site);
                 (target == Some(placed.start)).then_some(path)
@@ -85,8 +85,8 @@ fn check_redirect_loops(
     }
 }
 
-/// Returns the host and path of a target that this proxy may serve. The host is `None` if it stays the same.
-fn own_target(to: &str, config: &Config) -> Option<(Option<String>, String)> {
+/// Returns the host and path of a target that `site` may serve. The host is `None` if it stays the same.
+fn own_target(to: &str, site: &SiteConfig, config: &Config) -> Option<(Option<String>, String)> {
     if to.contains('{') {
         return None;
     }
@@ -96,7 +96,38 @@ fn own_target(to: &str, config: &Config) -> Option<(Option<String>, String)> {
     }
     let url = Url::parse(to).ok()?;
     let port = url.port_or_known_default()?;
-    let is_own = url.scheme() == "https" && (port == 443 || port == config.listen.https.port());
+    let (default, own) = match url.scheme() {
+        "https" => (443, config.listen.https.port()),
+        _ => (80, config.listen.http.port()),
+    };
+    let is_served = site.http.is_served(url.scheme() == "https");
+    let is_own = is_served && (port == default || port == own);
     let host = url.host_str().filter(|_| is_own)?;
     Some((Some(host.to_owned()), url.path().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{Config, Flags};
+
+    #[test]
+    fn a_redirect_loops_where_the_site_itself_serves_the_target() {
+        for (http, to, is_loop) in [
+            ("redirect", "https://a.example.org/x", true),
+            ("serve", "https://a.example.org/x", false),
+            ("serve", "http://a.example.org:8080/x", true),
+            ("serve", "http://a.example.org:81/x", false),
+            ("both", "https://a.example.org/x", true),
+            ("both", "http://a.example.org/x", true),
+        ] {
+            let text = format!(
+                "storage = \"file:/data\"\nlisten.http = \":8080\"\n[sites]\n\
+                 \"a.example.org\" = {{ redirect = \"{to}\", http = \"{http}\" }}\n"
+            );
+            let config = Config::from_proxyfile(Path::new("Proxyfile"), &text, &Flags::default());
+            assert_eq!(config.is_err(), is_loop, "{http} {to}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::report::Problem;
 use crate::config::value::read_status;
 use crate::proxy::{
-    Coding, CompressionOptions, MaintenanceOptions, MediaRange, RedirectOptions,
+    Coding, CompressionOptions, HttpMode, MaintenanceOptions, MediaRange, RedirectOptions,
     SiteFeatureOptions, Statuses,
 };
 use crate::tls::{ClientAuthMode, ClientAuthOptions, TlsVersion};
@@ -15,6 +15,12 @@ use super::field::{Field, field};
 
 const TLS_VERSIONS: [(&str, TlsVersion); 2] =
     [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+
+const HTTP_MODES: [(&str, HttpMode); 3] = [
+    ("redirect", HttpMode::Redirect),
+    ("serve", HttpMode::Serve),
+    ("both", HttpMode::Both),
+];
 
 const CLIENT_AUTH_MODES: [(&str, ClientAuthMode); 2] = [
     ("required", ClientAuthMode::Required),
@@ -29,6 +35,10 @@ const CODINGS: [(&str, Coding); 3] = [
 
 pub(crate) fn tls_versions() -> Codec<TlsVersion> {
     Codec::choice(&TLS_VERSIONS)
+}
+
+pub(crate) fn http_modes() -> Codec<HttpMode> {
+    Codec::choice(&HTTP_MODES).omit(|mode| *mode == HttpMode::default())
 }
 
 pub(crate) fn client_auth() -> Codec<ClientAuthOptions> {

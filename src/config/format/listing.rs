@@ -235,6 +235,8 @@ mod tests {
         [sites]
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
         "example.org" = { redirect = "https://www.example.org", default = true, compress = false, maintenance = { page = "/m.html", retry-after = "1h" } }
+        "plain.example.org" = { upstream = "3000", http = "serve" }
+        "both.example.org" = { upstream = "3000", http = "both", min-tls = "1.3" }
         "corp.test" = { upstream = "3000", issuer = "corp", min-tls = "1.2" }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms", send-proxy = "v2" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }
         "many.example.org" = { upstream = ["a:1", { address = "b:1", weight = 3, max-connections = 9 }, { address = "c:1", weight = 0 }], balance = "cookie", health = { path = "/up", expect = "2xx", host = "app:1", fall = 7 }, upstream-options = { max-connections = 50, queue = 0, max-fails = 0, eject-status = 503, slow-start = "0s", retries = 0, retry-budget = "5%", cookie-name = "id", cookie-key = "env:CARGO_PKG_DESCRIPTION" } }
@@ -293,6 +295,7 @@ mod tests {
             "response-headers = { set = { x-b = \"1\", x-key = \"env:CARGO_PKG_NAME\" } }",
             "# Requests are redirected to https://www.example.org.",
             "# Certificate: from https://ca.example.com/dir, else from https://pki.example.com/dir, renewed automatically.",
+            "# Certificate: none, because the site is served over plain HTTP.",
             "# Certificate: from https://pki.example.com/dir, because `issuer` says so, renewed automatically.",
         ] {
             assert!(

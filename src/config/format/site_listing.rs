@@ -40,11 +40,16 @@ impl Listing<'_> {
         if let Some(guards) = &site.guards {
             self.entries(&fields::guards(), guards);
         }
-        self.entries(&site_scalar_fields(), site);
+        if let Some(http) = (fields::http_modes().write)(&site.http) {
+            self.entry("http", http);
+        }
+        let mut scalars = site_scalar_fields();
+        scalars.retain(|field| site.has_tls() || field.key != "min-tls");
+        self.entries(&scalars, site);
         if let Some(issuer) = &site.issuer {
             self.entry("issuer", issuer.as_str());
         }
-        if site.dns != self.config.dns {
+        if site.dns != self.config.dns && site.has_tls() {
             let dns = site.dns.as_ref().map(fields::write_dns);
             self.entry("dns", dns.unwrap_or_else(|| false.into()));
         }
@@ -197,6 +202,7 @@ fn describe_certificate(site: &SiteConfig, name: &HostPattern, config: &Config) 
     let directory = issuers.join(", else from ");
     let local_names = config.local_names();
     match site.certificate_source_of(name, local_names) {
+        CertificateSource::None => "none, because the site is served over plain HTTP".to_owned(),
         CertificateSource::Files => "from the files below; you must renew them yourself".to_owned(),
         CertificateSource::InternalCa => {
             let reason = if site.issuer.is_some() {

@@ -35,6 +35,8 @@ pub(crate) const SITE: &[Key] = keys! {
     "rewrite": Text("a path"), r#""/shop""#;
     /// Other actions for some paths, by prefix.
     "routes": Map(&ROUTE_FORMS), r#"{ "/api/" = "localhost:4000" }"#;
+    /// Redirects plain HTTP to HTTPS, serves the site over plain HTTP alone, or over both.
+    "http": Choice(&["redirect", "serve", "both"]), r#""serve""#;
     /// Changes of header fields on the way to the backend.
     "request-headers": Table(HEADERS), r#"{ remove = ["X-Debug"] }"#;
     /// Changes of header fields on the way to the client.

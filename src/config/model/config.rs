@@ -10,7 +10,7 @@ use crate::certs::{IssuerOptions, LocalNames, ResolverOptions};
 use crate::config::report::Origins;
 use crate::config::value::{Directory, LogOptions, StorageUrl, TrustedPeer};
 use crate::name::HostPattern;
-use crate::proxy::{AccessLogOptions, SiteFeatureOptions};
+use crate::proxy::{AccessLogOptions, HttpMode, SiteFeatureOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::tls::TlsVersion;
 use crate::upstream;
@@ -106,6 +106,7 @@ impl Config {
             aliases: Vec::new(),
             routes: Vec::new(),
             headers: HeaderConfig::default(),
+            http: HttpMode::default(),
             guards: None,
             on_demand: None,
             issuer: None,

@@ -4,7 +4,7 @@ use crate::certs::challenge::DnsOptions;
 use crate::certs::{LocalNames, OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
 use crate::proxy::{
-    Files, FixedResponse, GuardOptions, HeaderChange, PathPrefix, Redirect, Rewrite,
+    Files, FixedResponse, GuardOptions, HeaderChange, HttpMode, PathPrefix, Redirect, Rewrite,
     SiteFeatureOptions,
 };
 use crate::tls::{ClientAuthMode, ClientAuthOptions, TlsVersion};
@@ -23,6 +23,8 @@ pub struct SiteConfig {
     pub routes: Vec<RouteConfig>,
     /// Header changes on all routes.
     pub headers: HeaderConfig,
+    /// Whether the site is served over TLS, over plain HTTP or over both.
+    pub http: HttpMode,
     /// Access control.
     pub guards: Option<Box<GuardOptions>>,
     /// Options for certificates on demand.
@@ -104,6 +106,8 @@ pub enum SiteAction {
 /// Source of a site's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateSource {
+    /// None, because the site is served over plain HTTP alone.
+    None,
     /// Files of the operator.
     Files,
     /// The internal CA, because it is selected or the name is local.
@@ -118,6 +122,12 @@ impl SiteConfig {
     /// Returns all names of the site.
     pub fn patterns(&self) -> impl Iterator<Item = &HostPattern> {
         std::iter::once(&self.pattern).chain(&self.aliases)
+    }
+
+    /// Returns true if the site is served over TLS, and needs a certificate.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.http != HttpMode::Serve
     }
 
     /// Returns how clients are asked for certificates in the handshake. If some routes need no certificate, the handshake
@@ -145,7 +155,9 @@ impl SiteConfig {
             Some(name) => name == INTERNAL,
             None => local_names.are_internal(pattern),
         };
-        if self.tls.is_some() {
+        if !self.has_tls() {
+            CertificateSource::None
+        } else if self.tls.is_some() {
             CertificateSource::Files
         } else if self.on_demand.is_some() && !is_exact {
             CertificateSource::OnDemand

@@ -6,13 +6,26 @@ use crate::config::report::Problem;
 use crate::config::toml::TomlTable;
 use crate::config::value::INTERNAL;
 use crate::name::HostPattern;
+use crate::proxy::HttpMode;
 
 use super::dns_challenge;
 use super::site_reader::SiteReader;
 
+/// Keys that have no effect on a site without TLS, besides `client-auth`.
+const TLS_KEYS: [&str; 7] = [
+    "tls",
+    "issuer",
+    "dns",
+    "on-demand",
+    "own-certificate",
+    "default",
+    "min-tls",
+];
+
 /// The keys about certificates that a site sets.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Sources<'a> {
+    http: HttpMode,
     on_demand: bool,
     tls: bool,
     dns: bool,
@@ -42,12 +55,15 @@ impl SiteReader<'_, '_> {
         &mut self,
         names: &Names<'_>,
         table: &TomlTable<'_>,
+        http: HttpMode,
     ) -> (Option<String>, Option<DnsOptions>) {
         let issuers = self.issuers;
         let issuer = table.read("issuer", self.report, |value| {
             parse_issuer(value.string()?, issuers)
         });
+        self.check_tls_keys(table, http);
         let sources = Sources {
+            http,
             on_demand: table.has("on-demand"),
             tls: table.has("tls"),
             dns: match table.value("dns") {
@@ -91,7 +107,7 @@ impl SiteReader<'_, '_> {
         let pattern = pattern?;
         let is_internal = self.is_internal(pattern, sources.issuer);
         let check = dns_challenge::check(pattern, sources.tls, is_internal);
-        let can_use = !sources.on_demand && check.is_ok();
+        let can_use = sources.http != HttpMode::Serve && !sources.on_demand && check.is_ok();
         self.config.dns.clone().filter(|_| can_use)
     }
 
@@ -110,7 +126,11 @@ impl SiteReader<'_, '_> {
         sources: Sources<'_>,
     ) {
         let Some(pattern) = pattern else { return };
+        if sources.http == HttpMode::Serve {
+            return;
+        }
         let Sources {
+            http: _,
             on_demand,
             tls,
             dns,
@@ -134,6 +154,26 @@ impl SiteReader<'_, '_> {
         self.report.at(start, problem);
     }
 
+    /// Reports the keys about TLS of a site that is served over plain HTTP.
+    fn check_tls_keys(&mut self, table: &TomlTable<'_>, http: HttpMode) {
+        if http == HttpMode::Redirect {
+            return;
+        }
+        if let Some(value) = table.value("client-auth") {
+            self.report.at(value.start(), Problem::ClientAuthWithoutTls);
+        }
+        if http == HttpMode::Both {
+            return;
+        }
+        for key in TLS_KEYS {
+            if let Some(value) = table.value(key)
+                && !dns_challenge::is_off(value)
+            {
+                self.report.at(value.start(), Problem::WithoutTls(key));
+            }
+        }
+    }
+
     /// Checks a wildcard alias. An exact one gets its certificate without `on-demand`.
     fn check_alias(&mut self, start: usize, alias: &HostPattern, sources: Sources<'_>) {
         match alias {
@@ -153,4 +193,60 @@ fn parse_issuer(text: &str, known: &[String]) -> Result<String, Problem> {
         text: text.to_owned(),
         known: known.to_vec(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Flags;
+
+    fn load(site: &str) -> Result<Config, crate::config::Error> {
+        let text = format!("storage = \"file:/data\"\n[sites]\n{site}\n");
+        Config::from_proxyfile(Path::new("Proxyfile"), &text, &Flags::default())
+    }
+
+    #[test]
+    fn a_site_without_tls_takes_no_keys_about_tls() {
+        for (keys, key) in [
+            ("tls = { cert = \"a\", key = \"b\" }", "tls"),
+            ("issuer = \"internal\"", "issuer"),
+            ("dns = { exec = \"/hook\" }", "dns"),
+            ("own-certificate = true", "own-certificate"),
+            ("default = true", "default"),
+            ("min-tls = \"1.3\"", "min-tls"),
+        ] {
+            let site = |http: &str| {
+                load(&format!(
+                    "\"a.example.org\" = {{ upstream = \":1\", http = \"{http}\", {keys} }}"
+                ))
+            };
+            let message = site("serve").unwrap_err().to_string();
+            let wanted = format!("`{key}` has no effect, because `http = \"serve\"`");
+            assert!(message.contains(&wanted), "{message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+            site("both").unwrap();
+        }
+        for http in ["serve", "both"] {
+            let site = format!(
+                "\"a.example.org\" = {{ upstream = \":1\", http = \"{http}\", client-auth = \"ca.pem\" }}"
+            );
+            let message = load(&site).unwrap_err().to_string();
+            assert!(message.contains("remove `client-auth`"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_without_tls_needs_no_way_to_a_certificate() {
+        for name in ["*.example.org", "*"] {
+            let site = |http: &str| {
+                load(&format!(
+                    "\"{name}\" = {{ upstream = \":1\", http = \"{http}\" }}"
+                ))
+            };
+            site("serve").unwrap();
+            site("both").unwrap_err();
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::config::check::{PlacedSite, check_together};
+use crate::config::fields::http_modes;
 use crate::config::keys::SITE;
 use crate::config::model::{Config, RouteConfig, SiteAction, SiteConfig, site_scalar_fields};
 use crate::config::report::{Problem, Report};
@@ -118,10 +119,15 @@ impl SiteReader<'_, '_> {
             pattern: pattern.as_ref(),
             aliases: alias_starts.iter().copied().zip(&aliases).collect(),
         };
-        let (issuer, dns) = self.read_certificate(&names, table);
+        let http = self
+            .reader(table)
+            .read_key("http", http_modes(), self.report);
+        let http = http.unwrap_or_default();
+        let (issuer, dns) = self.read_certificate(&names, table, http);
         let reader = self.reader(table);
         let mut site = SiteConfig {
             headers,
+            http,
             issuer,
             dns,
             features: site_features::read(reader, self.config, self.report),

@@ -266,6 +266,14 @@ pub(crate) enum Problem {
     )]
     AnyWithoutAsk,
     #[error(
+        "`{0}` has no effect, because `http = \"serve\"` serves the site without TLS; remove `{0}`, or set `http = \"both\"`"
+    )]
+    WithoutTls(&'static str),
+    #[error(
+        "clients cannot present certificates over plain HTTP; remove `client-auth`, or remove `http`"
+    )]
+    ClientAuthWithoutTls,
+    #[error(
         "`on-demand` is only for wildcard sites and `*`; remove it, because `{0}` gets its certificate without it"
     )]
     OnDemandExact(HostPattern),

@@ -20,6 +20,8 @@ pub struct ConnInfo {
     pub local: SocketAddr,
     /// Server name from the client's TLS handshake.
     pub sni: Option<HostName>,
+    /// Whether the connection uses TLS.
+    pub is_tls: bool,
     /// Whether the connection uses TLS 1.3.
     pub is_tls13: bool,
     forwarded_for: HeaderValue,
@@ -40,6 +42,7 @@ impl ConnInfo {
             client,
             local: (Ipv4Addr::UNSPECIFIED, 0).into(),
             sni,
+            is_tls: true,
             is_tls13: false,
             forwarded_for: HeaderValue::try_from(client.ip().to_string())
                 .expect("an IP address is written in visible ASCII"),
@@ -64,6 +67,15 @@ impl ConnInfo {
     #[must_use]
     pub fn reaching(self, local: SocketAddr) -> Self {
         Self { local, ..self }
+    }
+
+    /// Says that the connection has no TLS.
+    #[must_use]
+    pub fn without_tls(self) -> Self {
+        Self {
+            is_tls: false,
+            ..self
+        }
     }
 
     /// Trusts the peer, which is one of `trust`, to speak for other clients.
@@ -120,6 +132,20 @@ impl ConnInfo {
     pub(crate) fn forwarded_client(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         self.trust.as_ref()?;
         HeaderValue::try_from(self.client_ip(headers).to_string()).ok()
+    }
+
+    /// Scheme of the requests, as far as the connection shows it.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
+    }
+
+    /// `true` if the client's own connection uses TLS: this one, or that of a trusted peer which says so in these fields.
+    pub(crate) fn is_secure(&self, headers: &HeaderMap) -> bool {
+        self.is_tls
+            || self.trust().is_some_and(|trust| {
+                let chain = ForwardingChain::of(headers, self.client.ip(), trust);
+                matches!(chain.proto, Some("https" | "wss"))
+            })
     }
 
     /// Value of X-Forwarded-For, built once for all requests.
@@ -189,5 +215,16 @@ mod tests {
         let trust = Arc::new(TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]));
         let conn = conn.trusting(trust);
         assert_eq!(conn.client_ip(&headers).to_string(), "192.0.2.7");
+    }
+
+    #[test]
+    fn only_a_trusted_peer_may_say_that_the_client_uses_tls() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        let conn = || ConnInfo::new("10.0.0.1:1".parse().unwrap(), None).without_tls();
+        assert!(!conn().is_secure(&headers));
+        let trust = Arc::new(TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]));
+        assert!(conn().trusting(Arc::clone(&trust)).is_secure(&headers));
+        assert!(!conn().trusting(trust).is_secure(&HeaderMap::new()));
     }
 }

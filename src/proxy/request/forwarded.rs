@@ -32,10 +32,10 @@ pub(crate) fn set(headers: &mut HeaderMap, context: &RequestContext<'_>) {
     match &chain {
         None => {
             headers.insert(FOR, conn.forwarded_for().clone());
-            headers.insert(PROTO, HeaderValue::from_static("https"));
+            headers.insert(PROTO, HeaderValue::from_static(conn.scheme()));
             headers.insert(FORWARDED_HOST, host.value().clone());
         }
-        Some(chain) => set_from_chain(headers, chain, host),
+        Some(chain) => set_from_chain(headers, chain, context),
     }
     if conn.has_forwarded() {
         headers.insert(FORWARDED, forwarded(chain.as_ref(), host, conn));
@@ -46,16 +46,16 @@ pub(crate) fn set(headers: &mut HeaderMap, context: &RequestContext<'_>) {
 }
 
 /// Sets the fields from the chain of trusted proxies, with the peer as its last address.
-fn set_from_chain(headers: &mut HeaderMap, chain: &ForwardingChain, host: &Host) {
+fn set_from_chain(headers: &mut HeaderMap, chain: &ForwardingChain, context: &RequestContext<'_>) {
     let addresses: Vec<_> = chain.client_first().map(|hop| hop.to_string()).collect();
     let addresses = HeaderValue::try_from(addresses.join(", "));
     headers.insert(
         FOR,
         addresses.expect("IP addresses are written in visible ASCII"),
     );
-    let proto = HeaderValue::from_static(chain.proto.unwrap_or("https"));
+    let proto = HeaderValue::from_static(chain.proto.unwrap_or_else(|| context.conn.scheme()));
     headers.insert(PROTO, proto);
-    let host = chain.host.as_ref().unwrap_or_else(|| host.value());
+    let host = chain.host.as_ref().unwrap_or_else(|| context.host.value());
     headers.insert(FORWARDED_HOST, host.clone());
 }
 
@@ -63,9 +63,10 @@ fn forwarded(chain: Option<&ForwardingChain>, host: &Host, conn: &ConnInfo) -> H
     let forwarded_host = chain.and_then(|chain| chain.host.as_ref());
     let host = String::from_utf8_lossy(forwarded_host.unwrap_or_else(|| host.value()).as_bytes());
     match chain {
-        None => forwarded_field::write(std::iter::once(conn.client.ip()), &host, "https"),
+        None => forwarded_field::write(std::iter::once(conn.client.ip()), &host, conn.scheme()),
         Some(chain) => {
-            forwarded_field::write(chain.client_first(), &host, chain.proto.unwrap_or("https"))
+            let proto = chain.proto.unwrap_or_else(|| conn.scheme());
+            forwarded_field::write(chain.client_first(), &host, proto)
         }
     }
 }
@@ -165,6 +166,24 @@ mod tests {
     #[test]
     fn a_trusted_peer_without_claims_is_the_client() {
         assert!(seen(&[], &trusted()).contains(&"x-forwarded-for: 192.0.2.7".to_owned()));
+    }
+
+    #[test]
+    fn without_tls_the_scheme_is_http_unless_a_trusted_peer_says_otherwise() {
+        for (conn, claims, proto) in [
+            (conn(), &[("x-forwarded-proto", "https")][..], "http"),
+            (trusted(), &[("x-forwarded-proto", "https")], "https"),
+            (trusted(), &[("x-forwarded-for", "198.51.100.1")], "http"),
+        ] {
+            let seen = seen(claims, &conn.without_tls().with_forwarded());
+            assert!(
+                seen.contains(&format!("x-forwarded-proto: {proto}")),
+                "{seen:?}"
+            );
+            let forwarded = seen.iter().find(|field| field.starts_with("forwarded: "));
+            let proto = format!("proto={proto}");
+            assert!(forwarded.unwrap().contains(&proto), "{seen:?}");
+        }
     }
 
     #[test]

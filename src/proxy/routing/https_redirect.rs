@@ -6,6 +6,13 @@ use super::router::{Router, Site};
 use crate::name::HostName;
 use crate::proxy::request::host;
 
+/// Returns the site of a host, given as the value of a Host field with or without a port. `None` also for some of the
+/// spellings that [`to_https`] knows.
+#[must_use]
+pub fn site_of_host<'r>(router: &'r Router, host: &str) -> Option<&'r Site> {
+    router.site(host::split(host)?)
+}
+
 /// Returns the https URL for a plain HTTP request, and its site. `None` if no site serves the host.
 ///
 /// `host` is the value of the Host field, perhaps with a port. The URL is built from the parsed name: of the client's

@@ -13,8 +13,9 @@ impl Router {
         let (conn, host) = (context.conn, context.host.name());
         let site = self.site(host).ok_or(Error::UnknownHost)?;
         let has_same_policy = site.client_policy.as_deref() == conn.client_policy();
-        let is_new_enough = conn.is_tls13 || !site.needs_tls13;
-        if has_same_policy && is_new_enough && self.is_served_under(conn.sni.as_ref(), host, site) {
+        let is_new_enough = conn.is_tls13 || !site.needs_tls13 || !conn.is_tls;
+        let is_served = site.http.is_served(conn.is_tls) && is_new_enough && has_same_policy;
+        if is_served && self.is_served_under(conn.sni.as_ref(), host, site) {
             Ok(site)
         } else {
             Err(Error::Misdirected)

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderValue};
+
+use super::http_mode::HttpMode;
 use super::routes::{Route, RouteGuards, Routes};
 use crate::name::{HostPattern, NameMap};
 use crate::proxy::guards::Guards;
-use crate::proxy::request::ClientPolicy;
+use crate::proxy::request::{ClientPolicy, ConnInfo};
 use crate::proxy::site_features::SiteFeatures;
 
 /// A site: all that is served under one host pattern and its aliases.
@@ -25,6 +28,8 @@ pub struct Site {
     pub client_policy: Option<Box<ClientPolicy>>,
     /// Whether only connections with TLS 1.3 reach the site.
     pub needs_tls13: bool,
+    /// Whether the site is served over TLS, over plain HTTP or over both.
+    pub http: HttpMode,
 }
 
 impl Site {
@@ -39,6 +44,7 @@ impl Site {
             features: None,
             client_policy: None,
             needs_tls13: false,
+            http: HttpMode::default(),
         }
     }
 
@@ -48,6 +54,12 @@ impl Site {
             Some(RouteGuards::Own(guards)) => guards.as_deref(),
             Some(RouteGuards::OfSite) | None => self.guards.as_deref(),
         }
+    }
+
+    /// Strict-Transport-Security of the response to a request with these fields, if the client's own connection uses TLS.
+    pub(crate) fn hsts(&self, conn: &ConnInfo, headers: &HeaderMap) -> Option<HeaderValue> {
+        let hsts = self.guards.as_deref().and_then(Guards::hsts)?;
+        conn.is_secure(headers).then_some(hsts)
     }
 
     /// `true` if the site's requests are written to the access log.

@@ -60,7 +60,14 @@ fn is_own(uri: &Uri, context: &RequestContext<'_>) -> bool {
         return false;
     };
     let port = |authority: &Authority, default| authority.port_u16().unwrap_or(default);
-    given.host().eq_ignore_ascii_case(own.host()) && port(given, default_port) == port(&own, 443)
+    // Behind another terminator of TLS, a Host without a port says nothing about the client's scheme.
+    let own_default = if context.conn.is_tls {
+        443
+    } else {
+        default_port
+    };
+    given.host().eq_ignore_ascii_case(own.host())
+        && port(given, default_port) == port(&own, own_default)
 }
 
 #[cfg(test)]

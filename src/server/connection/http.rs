@@ -25,6 +25,7 @@ use crate::proxy::{
     ConnInfo, CurrentRouter, CutTarget, ProxyService, RejectedEarly, WorkerRefusals,
 };
 use crate::server::accept::ConnectionSlot;
+use crate::server::direct_responder::DirectResponder;
 use crate::server::options::Limits;
 use crate::tasks::{Shutdown, Tasks};
 
@@ -35,6 +36,8 @@ pub struct Http {
     http1: hyper::server::conn::http1::Builder,
     http2: h2::server::Builder,
     tasks: Tasks,
+    /// Answers some requests instead of the service, if connections are plain HTTP.
+    direct: Option<Arc<DirectResponder>>,
 }
 
 /// A connection to serve HTTP on.
@@ -60,6 +63,16 @@ impl Http {
             http2: http2::builder(&limits),
             limits,
             tasks,
+            direct: None,
+        }
+    }
+
+    /// Has `direct` answer the requests that do not go to the service.
+    #[must_use]
+    pub fn answering(self, direct: DirectResponder) -> Self {
+        Self {
+            direct: Some(Arc::new(direct)),
+            ..self
         }
     }
 
@@ -100,6 +113,7 @@ impl Http {
         let memory = ConnectionMemory::new(Arc::clone(&slot.shares().memory));
         let request_handler = Arc::new(RequestHandler {
             service: self.service.clone(),
+            direct: self.direct.clone(),
             info: Arc::new(info),
             deadlines: Arc::clone(&deadlines),
             memory: Arc::clone(&memory),

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::rt::{Read, Write};
 use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -194,22 +193,6 @@ where
         if let State::Serving(connection) = &mut self.state {
             Pin::new(&mut **connection).graceful_shutdown();
         }
-    }
-}
-
-/// HTTP/1.1 without parking, for connections without tunnels.
-impl<I, B, S> Protocol for http1::Connection<I, S>
-where
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<BoxError>,
-    I: Read + Write + Unpin,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Error = hyper::Error;
-
-    fn graceful_shutdown(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
     }
 }
 

@@ -18,9 +18,5 @@ mod tracked_stream;
 
 pub use http::{Http, HttpConnection};
 
-pub(super) use deadlines::Deadlines;
-pub(super) use driver::Driver;
 pub(super) use http1::{builder as http1_builder, most_held};
 pub(super) use received_bytes::{ReceivedBytes, RecordedReads};
-pub(super) use tracked_body::{RequestMark, TrackedBody};
-pub(super) use tracked_stream::TrackedStream;

@@ -13,11 +13,14 @@ use super::connection_memory::ConnectionMemory;
 use super::deadlines::Deadlines;
 use super::tracked_body::{RequestMark, TrackedBody};
 use crate::proxy::{Body, ClientBody, ConnInfo, Http1Body, Interims, ProxyService};
+use crate::server::direct_responder::DirectResponder;
 
 /// Answers the requests of one connection.
 #[derive(Debug)]
 pub(super) struct RequestHandler {
     pub(super) service: ProxyService,
+    /// Answers some requests instead of the service.
+    pub(super) direct: Option<Arc<DirectResponder>>,
     pub(super) info: Arc<ConnInfo>,
     pub(super) deadlines: Arc<Deadlines>,
     pub(super) memory: Arc<ConnectionMemory>,
@@ -45,6 +48,11 @@ impl RequestHandler {
         self.deadlines.set_has_body(!request.body().is_end_stream());
         let this = Arc::clone(self);
         boxed(|| async move {
+            if let Some(direct) = &this.direct
+                && let Some(response) = direct.respond(&request, &this.info)
+            {
+                return response.map(|body| TrackedBody::new(body, mark));
+            }
             let response = this.service.call(request, &this.info, interims).await;
             response.map(|body| TrackedBody::new(body, mark))
         })

@@ -1,0 +1,157 @@
+//! Requests over plain HTTP that are answered without the proxy service: the proxy's own challenges, redirects to HTTPS, and
+//! hosts of no site.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+
+use super::https_location::{host, https_location};
+use crate::certs::challenge::Http01Tokens;
+use crate::proxy::{
+    Body, ConnInfo, CurrentRouter, CutTarget, DirectResponse, Reason, Router, Site, WorkerRefusals,
+    site_of_host,
+};
+
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
+
+/// Answers requests over plain HTTP that do not go to the proxy service.
+#[derive(Debug)]
+pub struct DirectResponder {
+    /// Challenges that are pending.
+    pub tokens: Arc<Http01Tokens>,
+    /// Routers that know the hosts of sites.
+    pub current_router: Arc<CurrentRouter>,
+    /// Counters of refusals.
+    pub refusals: Arc<WorkerRefusals>,
+    /// Number of the worker.
+    pub worker: usize,
+    /// Port to which requests are redirected.
+    pub https_port: u16,
+}
+
+/// An answer, and whether it is counted and logged.
+struct Answer {
+    response: Response<Body>,
+    reason: Option<Reason>,
+    is_logged: bool,
+}
+
+impl DirectResponder {
+    /// Answers a request. `None` if its site is served over plain HTTP, so that the service answers.
+    pub(super) fn respond<B>(
+        &self,
+        request: &Request<B>,
+        conn: &ConnInfo,
+    ) -> Option<Response<Body>> {
+        let router = self.current_router.current(self.worker);
+        let challenge = request.uri().path().strip_prefix(CHALLENGES);
+        let own = challenge
+            .filter(|_| request.extensions().get::<CutTarget>().is_none())
+            .and_then(|token| self.challenge(request.method(), token));
+        let Answer {
+            response,
+            reason,
+            is_logged,
+        } = match own {
+            Some(answer) => answer,
+            None => self.redirect(request, &router, challenge.is_some())?,
+        };
+        if let Some(reason) = reason {
+            self.refusals.count(reason);
+        }
+        if is_logged && let Some(log) = router.access_log() {
+            let sent = match *request.method() {
+                Method::HEAD => 0,
+                _ => response.body().size_hint().exact().unwrap_or_default(),
+            };
+            let sent = DirectResponse {
+                status: response.status(),
+                bytes: sent,
+                reason,
+            };
+            log.note(request, conn.client_addr(request.headers()), sent);
+        }
+        Some(response)
+    }
+
+    /// Answers with the key authorization of a pending challenge (RFC 8555 section 8.3). `None` for other tokens, which
+    /// may be those of an ACME client behind the proxy.
+    fn challenge(&self, method: &Method, token: &str) -> Option<Answer> {
+        let key_authorization = self.tokens.answer(token)?;
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let mut response = page(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Some(Answer::refusal(response, Reason::Method));
+        }
+        Some(Answer {
+            response: page(StatusCode::OK, key_authorization),
+            reason: None,
+            is_logged: true,
+        })
+    }
+
+    /// Redirects a request to HTTPS, or refuses it. `None` if its site is served over plain HTTP.
+    fn redirect<B>(
+        &self,
+        request: &Request<B>,
+        router: &Router,
+        is_challenge: bool,
+    ) -> Option<Answer> {
+        let is_served = |site: &Site| site.http.is_served(false);
+        // Most requests of served sites need no more than this.
+        if host(request)
+            .and_then(|host| site_of_host(router, host))
+            .is_some_and(is_served)
+        {
+            return None;
+        }
+        Some(match https_location(request, router, self.https_port) {
+            Ok((_, site)) if is_served(site) => return None,
+            Ok((location, site)) => {
+                let mut response = page(StatusCode::PERMANENT_REDIRECT, "");
+                response.headers_mut().insert(LOCATION, location);
+                Answer {
+                    response,
+                    reason: None,
+                    is_logged: site.is_logged(),
+                }
+            }
+            Err(Reason::UnknownHost) if is_challenge => {
+                let response = page(StatusCode::NOT_FOUND, "no such challenge\n");
+                Answer::refusal(response, Reason::UnknownChallenge)
+            }
+            Err(reason) => {
+                let (status, text) = match reason {
+                    Reason::Connect => (StatusCode::METHOD_NOT_ALLOWED, "no tunnels here\n"),
+                    Reason::Host => (StatusCode::BAD_REQUEST, "one valid Host is needed\n"),
+                    Reason::UnknownHost => (StatusCode::NOT_FOUND, "no such site\n"),
+                    _ => (StatusCode::BAD_REQUEST, "a valid target is needed\n"),
+                };
+                Answer::refusal(page(status, text), reason)
+            }
+        })
+    }
+}
+
+impl Answer {
+    fn refusal(response: Response<Body>, reason: Reason) -> Self {
+        Self {
+            response,
+            reason: Some(reason),
+            is_logged: true,
+        }
+    }
+}
+
+fn page(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::full(text));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
