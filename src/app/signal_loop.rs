@@ -14,7 +14,7 @@ use crate::config::{Config, ConfigFile};
 /// Runs the proxy until the process is told to stop and has drained. SIGHUP reloads the file, if there is one. Blocks.
 pub fn run(config: &Config, file: Option<&ConfigFile>) -> Result<(), Error> {
     let log = logging::start(&config.log).map_err(Error::Runtime)?;
-    // For certificates and port 80. Requests have runtimes of their own, which this one never delays.
+    // For certificates, the admin socket and metrics. Requests have runtimes of their own, which this one never delays.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

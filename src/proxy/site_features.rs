@@ -48,7 +48,7 @@ impl SiteFeatureOptions {
     }
 }
 
-/// What the client of one request wants of compression. Empty for a site that does not compress.
+/// Preferences of one request's client about compression. Empty for a site that does not compress.
 #[derive(Debug, Default)]
 pub(super) struct CompressionWish {
     /// Coding that the client prefers.

@@ -26,7 +26,7 @@ pub enum Flaw {
     MissingIssuer {
         /// Issuer of the last certificate, for people.
         issuer: String,
-        /// The same in DER.
+        /// Issuer of the last certificate, in DER.
         name: Vec<u8>,
         /// Whether the leaf is the whole chain.
         is_leaf_alone: bool,

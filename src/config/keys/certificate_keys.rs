@@ -60,7 +60,7 @@ pub(crate) const DNS: &[Key] = keys! {
     "name-servers": List("addresses", &Text("a string")), r#"["192.0.2.53"]"#;
     /// The time until the name servers must have the record.
     "propagation-timeout": Duration, r#""2m""#;
-    /// What happens if the record is not seen in this time.
+    /// Whether the CA is asked although the record was not seen in this time.
     "propagation": Choice(&["relaxed", "strict"]), r#""relaxed""#;
     /// The time to wait instead of looking for the record.
     "propagation-delay": Duration, r#""30s""#;

@@ -1,4 +1,5 @@
-//! What one client uses: its open connections, which are limited, and its shares of what all clients use together.
+//! The use that one client makes of the proxy: its open connections, which are limited, and its shares of memory and of
+//! connections to backends.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

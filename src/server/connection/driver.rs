@@ -15,8 +15,8 @@ use crate::tasks::Shutdown;
 
 /// Time for a client to close an idle connection after it was asked to.
 const IDLE_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same when the process stops: a drain waits for requests, and not for idle clients. Also the time for the rest of a head
-/// that has begun.
+/// Time for it when the process stops, and for the rest of a head that has begun. A drain waits for requests, not for idle
+/// clients.
 const DRAIN_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for the last frames of a connection that the proxy closes on its own.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

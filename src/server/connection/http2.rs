@@ -21,7 +21,7 @@ use crate::tasks::Tasks;
 
 /// Bytes that a client may send ahead of a slow backend, on one stream and on all of them.
 const WINDOW: u32 = 1024 * 1024;
-/// The same for all streams until the first upload, as RFC 9113 section 6.9.2 gives it.
+/// Bytes that a client may send ahead on all streams until its first upload (the default of RFC 9113 section 6.9.2).
 const FIRST_WINDOW: u32 = 65_535;
 /// Bytes of a response that may wait to be sent on one stream.
 const SEND_BUFFER: usize = 64 * 1024;

@@ -45,7 +45,7 @@ pub(super) struct ResponseSender {
 
 impl ResponseSender {
     /// Sends on `stream`. The client must take some of the data within each `body_timeout`.
-    /// What waits is held in `memory`.
+    /// Data that waits is counted in `memory`.
     pub(super) fn new(
         stream: SendStream<Bytes>,
         body_timeout: Duration,
