@@ -97,8 +97,8 @@ pub(in crate::server) struct Deadlines {
     pending_chunks: AtomicU32,
     pending_since: AtomicU64,
     has_body: AtomicBool,
-    /// Whether the latest request's body was read to its end.
-    upload_has_ended: Arc<AtomicBool>,
+    /// Bytes of the latest request's body that are still to be read, as [`Http1Body`] records them.
+    upload_left: Arc<AtomicU64>,
     is_parked: AtomicBool,
     is_kept_open: AtomicBool,
 }
@@ -116,7 +116,7 @@ impl Deadlines {
             pending_chunks: AtomicU32::new(0),
             pending_since: AtomicU64::new(0),
             has_body: AtomicBool::new(false),
-            upload_has_ended: Arc::default(),
+            upload_left: Arc::default(),
             is_parked: AtomicBool::new(false),
             is_kept_open: AtomicBool::new(false),
         })
@@ -137,9 +137,9 @@ impl Deadlines {
         self.has_body.store(has_body, Ordering::Relaxed);
     }
 
-    /// Returns what the body of a request sets when it was read to its end.
-    pub(super) fn upload_has_ended(&self) -> &Arc<AtomicBool> {
-        &self.upload_has_ended
+    /// Returns the place where the body of a request records how many of its bytes are still to be read.
+    pub(super) fn upload_left(&self) -> &Arc<AtomicU64> {
+        &self.upload_left
     }
 
     /// Returns for how long the end of what the client sends is kept from the protocol, which would cancel the request.
@@ -149,7 +149,7 @@ impl Deadlines {
             return None;
         }
         let is_uploading =
-            self.has_body.load(Ordering::Relaxed) && !self.upload_has_ended.load(Ordering::Relaxed);
+            self.has_body.load(Ordering::Relaxed) && self.upload_left.load(Ordering::Relaxed) > 0;
         Some(if is_uploading {
             UPLOAD_WAIT
         } else {

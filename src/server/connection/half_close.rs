@@ -49,6 +49,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::proxy::Http1Body;
 
     async fn waited(deadlines: &Deadlines) -> Duration {
         let start = Instant::now();
@@ -72,12 +73,13 @@ mod tests {
         let deadlines = Deadlines::new(false);
         deadlines.request_began();
         deadlines.set_has_body(true);
+        let left = Arc::clone(deadlines.upload_left());
+        left.store(Http1Body::UNKNOWN, Ordering::Relaxed);
         assert_eq!(waited(&deadlines).await.as_secs(), 1);
 
-        let has_ended = Arc::clone(deadlines.upload_has_ended());
         let late = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            has_ended.store(true, Ordering::Relaxed);
+            left.store(0, Ordering::Relaxed);
         };
         let (waited, ()) = tokio::join!(waited(&deadlines), late);
         assert_eq!(waited.as_secs(), 5, "the rest was only read late");

@@ -11,6 +11,8 @@ use http::Uri;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::proxy::Http1Body;
+
 /// Finds out whether a target was cut. The library does not copy a head: a target still lies where it was read to, so its
 /// address tells its place among the bytes.
 #[derive(Debug)]
@@ -38,11 +40,18 @@ impl ReceivedBytes {
         })
     }
 
-    /// Records bytes that were read into the library's buffer.
+    /// Records bytes that were read into the library's buffer, while `upload_left` bytes of a body have not come out of it.
     ///
     /// The library reads on only while it holds less than its limit, and what it holds always ends where it reads next.
-    pub(super) fn record(&self, read: &[u8]) {
+    pub(super) fn record(&self, read: &[u8], upload_left: u64) {
         let has_any = self.has_any.load(Ordering::Relaxed);
+        if self.is_amid_upload(read, upload_left) {
+            if has_any {
+                *self.kept.lock() = Kept::default();
+                self.has_any.store(false, Ordering::Relaxed);
+            }
+            return;
+        }
         if !has_any && !read.contains(&b'#') {
             return;
         }
@@ -56,6 +65,14 @@ impl ReceivedBytes {
             *kept = Kept::default();
         }
         self.has_any.store(has_any, Ordering::Relaxed);
+    }
+
+    /// `true` if no head can begin in `read`, nor in any byte that comes within the library's limit after it. What has not
+    /// come out of the library may be in its buffer and in a chunk that it hands over.
+    fn is_amid_upload(&self, read: &[u8], upload_left: u64) -> bool {
+        let near = read.len().saturating_add(self.most_held.saturating_mul(3));
+        upload_left != Http1Body::UNKNOWN
+            && u64::try_from(near).is_ok_and(|near| upload_left > near)
     }
 
     /// `true` if the target of a request that has just been parsed had a fragment.
@@ -98,7 +115,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for RecordedReads<R> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        self.received.record(&buf.filled()[before..]);
+        self.received.record(&buf.filled()[before..], 0);
         Poll::Ready(Ok(()))
     }
 }
@@ -208,13 +225,32 @@ mod tests {
     #[test]
     fn nothing_is_kept_without_need() {
         let received = ReceivedBytes::new(16);
-        received.record(b"GET /a HTTP/1.1\r\n");
+        received.record(b"GET /a HTTP/1.1\r\n", 0);
         assert!(received.kept.lock().bytes.is_empty());
-        received.record(b"#");
+        received.record(b"#", 0);
         for _ in 0..3 {
-            received.record(&[b'a'; 16]);
+            received.record(&[b'a'; 16], 0);
             assert!(received.kept.lock().bytes.len() <= 32);
         }
         assert!(received.kept.lock().bytes.is_empty());
+    }
+
+    #[test]
+    fn the_middle_of_an_upload_is_not_kept_and_its_end_is() {
+        let received = ReceivedBytes::new(16);
+        let is_kept = |left| {
+            received.record(b"#", left);
+            received.has_any.load(Ordering::Relaxed)
+        };
+        for (left, expected) in [
+            (1 << 20, false),
+            (50, false),
+            (49, true),
+            (1 << 20, false),
+            (0, true),
+            (Http1Body::UNKNOWN, true),
+        ] {
+            assert_eq!(is_kept(left), expected, "{left}");
+        }
     }
 }

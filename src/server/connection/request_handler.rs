@@ -30,9 +30,9 @@ pub(super) struct RequestHandler {
 }
 
 impl RequestHandler {
-    /// Returns a body whose end is recorded for the deadlines.
+    /// Returns a body whose progress is recorded for the deadlines.
     pub(super) fn tracked(&self, body: Incoming) -> Http1Body {
-        Http1Body::new(body, Arc::clone(self.deadlines.upload_has_ended()))
+        Http1Body::new(body, Arc::clone(self.deadlines.upload_left()))
     }
 
     /// Answers one request. The future lies on the heap, or each connection would have room for it as long as it lives.

@@ -5,6 +5,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -65,7 +66,8 @@ impl<S> TrackedStream<S> {
     fn bytes_read(&self, buf: &ReadBuf<'_>, before: usize) {
         self.deadlines.bytes_read();
         if let Some(received) = &self.received {
-            received.record(&buf.filled()[before..]);
+            let left = self.deadlines.upload_left().load(Ordering::Relaxed);
+            received.record(&buf.filled()[before..], left);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -28,11 +28,12 @@ pub enum ClientBody {
     Buffered(BufferedBody),
 }
 
-/// Request body on an HTTP/1.1 connection. Records its end, after which the client may close its sending side.
+/// Request body on an HTTP/1.1 connection. Records how many of its bytes are still to be read: after its end, the client may
+/// close its sending side.
 #[derive(Debug)]
 pub struct Http1Body {
     incoming: Incoming,
-    has_ended: Arc<AtomicBool>,
+    left: Arc<AtomicU64>,
 }
 
 /// Request body on an HTTP/2 stream. Each read releases its bytes to the flow-control window.
@@ -58,14 +59,24 @@ impl From<StreamBody> for ClientBody {
 }
 
 impl Http1Body {
-    /// Creates a body that sets `has_ended` when it has been read to its end, and clears it until then.
+    /// Recorded while the body has not ended and its length is unknown.
+    pub const UNKNOWN: u64 = u64::MAX;
+
+    /// Creates a body that records in `left` how many of its bytes are still to be read: 0 after its end.
     #[must_use]
-    pub fn new(incoming: Incoming, has_ended: Arc<AtomicBool>) -> Self {
-        has_ended.store(incoming.is_end_stream(), Ordering::Relaxed);
-        Self {
-            incoming,
-            has_ended,
-        }
+    pub fn new(incoming: Incoming, left: Arc<AtomicU64>) -> Self {
+        let body = Self { incoming, left };
+        body.record(false);
+        body
+    }
+
+    fn record(&self, has_ended: bool) {
+        let left = if has_ended || self.incoming.is_end_stream() {
+            0
+        } else {
+            self.incoming.size_hint().exact().unwrap_or(Self::UNKNOWN)
+        };
+        self.left.store(left, Ordering::Relaxed);
     }
 }
 
@@ -78,9 +89,7 @@ impl Body for Http1Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        if frame.is_none() || self.incoming.is_end_stream() {
-            self.has_ended.store(true, Ordering::Relaxed);
-        }
+        self.record(frame.is_none());
         Poll::Ready(frame)
     }
 
@@ -90,6 +99,15 @@ impl Body for Http1Body {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+impl Drop for Http1Body {
+    /// A body that is given up no longer says where it ends.
+    fn drop(&mut self) {
+        if self.left.load(Ordering::Relaxed) > 0 {
+            self.left.store(Self::UNKNOWN, Ordering::Relaxed);
+        }
     }
 }
 
