@@ -97,7 +97,7 @@ pub(in crate::server) struct Deadlines {
     pending_chunks: AtomicU32,
     pending_since: AtomicU64,
     has_body: AtomicBool,
-    /// Bytes of the latest request's body that are still to be read, as [`Http1Body`] records them.
+    /// Bytes of the latest request's body that are still to be read, as `Http1Body` records them.
     upload_left: Arc<AtomicU64>,
     is_parked: AtomicBool,
     is_kept_open: AtomicBool,
