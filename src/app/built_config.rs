@@ -110,16 +110,6 @@ fn open_access_log(config: &Config, shared: &SharedState) -> Result<Option<Acces
 
 /// Reads all files that the configuration names, to find out whether it can take effect. Blocks.
 pub fn check(config: &Config) -> Result<(), Error> {
-    check_files(config, &SystemRoots::default())?;
+    config.check_files(&SystemRoots::default())?;
     FilePairs::read(&config.sites).map(drop)
-}
-
-/// Reads all files that the configuration names but certificates and their keys, which [`FilePairs::read`] checks.
-pub(super) fn check_files(config: &Config, system: &SystemRoots) -> Result<(), Error> {
-    let errors = config.check_files(system);
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Files(errors))
-    }
 }

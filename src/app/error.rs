@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::certs::challenge::Dns01Error;
 use crate::certs::{AskError, CertificateError, import, issuer};
-use crate::config::{self, FileError};
+use crate::config;
 use crate::name::HostPattern;
 use crate::proxy::{AccessLogTarget, PageError};
 use crate::tls::ClientAuthError;
@@ -21,9 +21,6 @@ pub enum Error {
     /// The configuration is not valid.
     #[error("{0}")]
     Config(#[from] config::Error),
-    /// Files in the configuration cannot be used: one line for each.
-    #[error("{}", lines(.0))]
-    Files(Vec<FileError>),
     /// The thread that builds the new configuration has panicked.
     #[error("the configuration cannot be built: {0}")]
     Abandoned(tokio::sync::oneshot::error::RecvError),
@@ -109,11 +106,6 @@ pub enum Error {
         /// The error.
         source: CertificateError,
     },
-}
-
-fn lines(errors: &[FileError]) -> String {
-    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
 }
 
 #[cfg(test)]

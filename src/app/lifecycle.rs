@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::admin_endpoints::AdminEndpoints;
-use super::built_config::{BuiltConfig, Draft, Running, check_files};
+use super::built_config::{BuiltConfig, Draft, Running};
 use super::certificates::ServedPairs;
 use super::listeners::{Listeners, ServerState, acceptor_rules};
 use super::reload_summary::SiteChanges;
@@ -134,7 +134,7 @@ impl App {
         let drafting = on_own_thread(move || {
             let config = file.read_again(&built.config)?;
             let system = SystemRoots::default();
-            check_files(&config, &system)?;
+            config.check_files(&system)?;
             let running = Running {
                 built: &built,
                 addresses,

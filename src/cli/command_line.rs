@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::certs::Certs;
 use super::demo::{self, Demo};
@@ -14,7 +15,7 @@ use super::fmt::Fmt;
 use super::source::Source;
 use super::status::{self, Status};
 use super::trust::{self, Trust};
-use super::{check, explain, hash_password};
+use super::{check, explain, hash_password, missing_command};
 use crate::non_blocking_writer::NonBlockingWriter;
 
 /// The output streams of a command.
@@ -128,8 +129,25 @@ fn write_usage(error: &clap::Error, streams: Streams<'_>) -> ExitCode {
     } else {
         (streams.out, ExitCode::SUCCESS)
     };
-    let _ = write!(stream, "{}", error.render());
+    let known = mistyped(error).and_then(missing_command::sentence);
+    let _ = match known {
+        Some(sentence) => writeln!(stream, "{sentence}"),
+        None => write!(stream, "{}", error.render()),
+    };
     code
+}
+
+/// Returns the word that stands where a command is expected.
+fn mistyped(error: &clap::Error) -> Option<&str> {
+    let word = match error.kind() {
+        ErrorKind::InvalidSubcommand => error.get(ContextKind::InvalidSubcommand),
+        ErrorKind::UnknownArgument => error.get(ContextKind::InvalidArg),
+        _ => None,
+    };
+    match word? {
+        ContextValue::String(word) => Some(word),
+        _ => None,
+    }
 }
 
 /// Writes an error with its causes as one sentence. A failure to do so has nowhere to be reported.

@@ -85,11 +85,8 @@ fn free_address(flag: &'static str, text: &str) -> Result<SocketAddr, Error> {
 }
 
 fn write_instructions(config: &Config, out: &mut dyn Write) -> io::Result<()> {
-    let root = config
-        .storage
-        .directory()
-        .join("internal-ca")
-        .join("root.pem");
+    let folder = config.storage.directory();
+    let root = folder.join("internal-ca").join("root.pem");
     let (http, https) = (config.listen.http.port(), config.listen.https.port());
     writeln!(
         out,
@@ -103,6 +100,16 @@ fn write_instructions(config: &Config, out: &mut dyn Write) -> io::Result<()> {
         out,
         "  curl --cacert {} https://localhost:{https}/\n",
         shell_quoted(&root.display().to_string())
+    )?;
+    writeln!(
+        out,
+        "Browsers show no warning after `proxy trust --storage {}`; the same with `--remove` takes that back.",
+        shell_quoted(&config.storage.to_string())
+    )?;
+    writeln!(
+        out,
+        "The CA of the demo is in {}; `proxy demo --storage file:DIR` uses another folder.",
+        folder.display()
     )?;
     writeln!(out, "Stop the demo with Ctrl-C.")?;
     out.flush()

@@ -9,6 +9,7 @@ mod explain;
 mod failure;
 mod fmt;
 mod hash_password;
+mod missing_command;
 mod shell_words;
 mod source;
 mod status;

@@ -12,7 +12,6 @@ mod report;
 mod toml;
 mod value;
 
-pub use check::FileError;
 pub use format::{explain, format_proxyfile};
 pub use keys::{Key, Kind, PROXYFILE};
 pub use load::ConfigFile;
@@ -20,5 +19,5 @@ pub use model::{
     CertificateSource, Config, Flags, HeaderConfig, RouteConfig, SharedWildcards, SiteAction,
     SiteConfig,
 };
-pub use report::{Diagnostic, Error, Origin, Origins};
+pub use report::{Diagnostic, Error, FilePlaces, Origin, Origins};
 pub use value::{Cdn, LogFormat, LogOptions, SecretText, StorageUrl, TrustedPeer, hash_password};

@@ -296,12 +296,13 @@ impl ProxyService {
         if let (Some(entry), Some(backend)) = (&mut context.entry, error.backend()) {
             entry.sent_to(backend);
         }
-        respond::refusal(
-            error,
-            context.version,
-            context.conn.client,
-            self.router.failure_log(),
-        )
+        let request = respond::RefusedRequest {
+            version: context.version,
+            host: context.host.name(),
+            client: context.conn.client,
+            accepts_html: context.scan.accepts_html,
+        };
+        respond::refusal(error, request, self.router.failure_log())
     }
 
     /// Counts a refusal, and records its reason in the access log entry.

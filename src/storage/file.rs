@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
+use rustix::fs::OFlags;
 
+use super::owner::Owner;
 use super::page::PageBuilder;
 use super::{Error, Key, Listing, Lock, PageRequest, Storage};
 
@@ -22,22 +24,26 @@ const BATCH: usize = 256;
 #[derive(Clone, Debug)]
 pub struct FileStorage {
     root: PathBuf,
+    /// Owner of everything that is created. `None` means the user of the process.
+    owner: Option<Owner>,
 }
 
 impl FileStorage {
     /// Opens a data directory. Creates it if it is missing.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        let storage = Self {
-            root: root.to_owned(),
-        };
-        let prepared = create_dir(root)
-            .and_then(|()| create_dir(&storage.temporary_folder()))
-            .and_then(|()| storage.remove_stale_temporary_files());
+        let prepared = create_dir(root, None).and_then(|()| {
+            let storage = Self {
+                root: root.to_owned(),
+                owner: Owner::of(root)?,
+            };
+            create_dir(&storage.temporary_folder(), storage.owner)?;
+            storage.remove_stale_temporary_files()?;
+            Ok(storage)
+        });
         prepared.map_err(|source| Error::Directory {
             path: root.to_owned(),
             source,
-        })?;
-        Ok(storage)
+        })
     }
 
     /// Checks that the directory can be written to.
@@ -80,6 +86,9 @@ impl FileStorage {
             .create_new(true)
             .mode(0o600)
             .open(&path)?;
+        if let Some(owner) = self.owner {
+            owner.take_file(&file)?;
+        }
         Ok((path, file))
     }
 
@@ -89,12 +98,12 @@ impl FileStorage {
 
     fn write(&self, path: &Path, value: &[u8]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.root);
-        create_dir(folder)?;
+        create_dir(folder, self.owner)?;
         let (scratch, mut file) = self.create_temporary_file()?;
         let rename = || match fs::rename(&scratch, path) {
             // Another task has removed the folder while it was still empty.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_dir(folder)?;
+                create_dir(folder, self.owner)?;
                 fs::rename(&scratch, path)
             }
             renamed => renamed,
@@ -212,11 +221,12 @@ impl Storage for FileStorage {
 
     fn lock<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lock, Error>> {
         let path = self.root.join("locks").join(key.as_str());
+        let owner = self.owner;
         async move {
             loop {
                 let attempt = path.clone();
                 let locked = blocking(move || {
-                    try_lock(&attempt).map_err(|source| Error::Write {
+                    try_lock(&attempt, owner).map_err(|source| Error::Write {
                         path: attempt,
                         source,
                     })
@@ -269,16 +279,21 @@ impl Drop for FileLock {
     }
 }
 
-fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
+fn try_lock(path: &Path, owner: Option<Owner>) -> io::Result<Option<FileLock>> {
     if let Some(folder) = path.parent() {
-        create_dir(folder)?;
+        create_dir(folder, owner)?;
     }
+    // A link is not followed, so that the owner of the folder cannot lead root to another file.
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)?;
+    if let Some(owner) = owner {
+        owner.take_file(&file)?;
+    }
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
@@ -296,10 +311,15 @@ fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
     }))
 }
 
-/// Creates a folder and its parents. The content of a new folder survives a power loss only if its parent is synced too.
-fn create_dir(path: &Path) -> io::Result<()> {
+/// Creates a folder and its parents, all of which `owner` gets. The content of a new folder survives a power loss only if its parent is synced too.
+fn create_dir(path: &Path, owner: Option<Owner>) -> io::Result<()> {
     let parents = parents_of_missing(path);
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    if let Some(owner) = owner {
+        for folder in path.ancestors().take(parents.len()) {
+            owner.take_folder(folder)?;
+        }
+    }
     for parent in parents {
         match File::open(parent) {
             Ok(folder) => folder.sync_all()?,
@@ -359,7 +379,7 @@ mod tests {
         let root = dir.path();
         let deep = root.join("a/b");
         assert_eq!(parents_of_missing(&deep), [&root.join("a"), root]);
-        create_dir(&deep).unwrap();
+        create_dir(&deep, None).unwrap();
         assert!(parents_of_missing(&deep).is_empty());
         let relative = Path::new("folder-that-is-nowhere");
         assert_eq!(parents_of_missing(relative), [Path::new(".")]);
@@ -387,6 +407,38 @@ mod tests {
         storage.delete(&key).await.unwrap();
         storage.delete(&key).await.unwrap();
         assert_eq!(storage.load(&key).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_root_writes_belongs_to_the_owner_of_the_data_directory() {
+        let (dir, opened) = storage();
+        let data = dir.path().join("data");
+        if !rustix::process::geteuid().is_root() {
+            let owner = Owner::of(&data).unwrap();
+            assert!(owner.is_none(), "only root can give files away");
+            return;
+        }
+        drop(opened);
+        for folder in [data.clone(), data.join("tmp")] {
+            std::os::unix::fs::chown(folder, Some(1234), Some(5678)).unwrap();
+        }
+        let storage = FileStorage::open(&data).unwrap();
+        let key = Key::new(&["certificates", "ca", "www.example.org", "x.pem"]);
+
+        storage.store(&key, b"one").await.unwrap();
+        let lock = storage.lock(&Key::new(&["issue", "www.example.org"])).await;
+
+        for path in [
+            "certificates",
+            "certificates/ca/www.example.org",
+            key.as_str(),
+            "locks/issue",
+            "locks/issue/www.example.org",
+        ] {
+            let meta = fs::metadata(data.join(path)).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (1234, 5678), "{path}");
+        }
+        drop(lock);
     }
 
     #[tokio::test]

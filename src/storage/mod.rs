@@ -3,6 +3,7 @@
 mod error;
 mod file;
 mod key;
+mod owner;
 mod page;
 mod storage;
 

@@ -41,6 +41,17 @@ pub enum AddressError {
     /// A relative path to a unix socket, which would depend on the working directory.
     #[error("`{0}` is not an absolute path to a unix socket; use a form like `unix:/run/app.sock`")]
     Socket(String),
+    /// A path to a unix socket without its scheme, or with that of another program.
+    #[error("`{text}` is a path; write `{corrected}` for a unix socket")]
+    SocketScheme {
+        /// The text.
+        text: String,
+        /// The address that was meant.
+        corrected: String,
+    },
+    /// An IPv6 address with a port, but without brackets.
+    #[error("an IPv6 address needs brackets before a port; write `{0}`")]
+    Brackets(String),
     /// A path that is too long for a unix socket.
     #[error(
         "the path to the unix socket is longer than the {MAX_SOCKET_PATH} bytes that the system allows; shorten `{0}`"
@@ -105,6 +116,12 @@ impl Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return Self::parse_unix(path);
         }
+        if let Some(path) = socket_path(text) {
+            return Err(AddressError::SocketScheme {
+                text: text.to_owned(),
+                corrected: format!("unix:{path}"),
+            });
+        }
         let (protocol, rest, default_port) = match text.split_once("://") {
             Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
                 "http" => (Protocol::Http, rest, Some(80)),
@@ -118,8 +135,10 @@ impl Address {
             None => (Protocol::Http, text, None),
         };
         let rest = authority(rest)?;
-        let (host, port) =
-            split_port(rest, default_port).ok_or_else(|| AddressError::Port(text.to_owned()))?;
+        let (host, port) = split_port(rest, default_port).ok_or_else(|| match bracketed(rest) {
+            Some(bracketed) => AddressError::Brackets(text.replace(rest, &bracketed)),
+            None => AddressError::Port(text.to_owned()),
+        })?;
         let host =
             HostName::parse(host).map_err(|error| AddressError::Host(host.to_owned(), error))?;
         Ok(Self::new(protocol, Endpoint::Tcp(host, port), None))
@@ -235,6 +254,22 @@ impl Address {
             None => self.host(),
         }
     }
+}
+
+/// Returns the path of a unix socket that is written without its scheme, or as nginx (`http://unix:/run/app.sock:`) and Caddy
+/// (`unix//run/app.sock`) write it.
+fn socket_path(text: &str) -> Option<&str> {
+    let nginx = text.strip_prefix("http://unix:");
+    let path = nginx.or_else(|| text.strip_prefix("unix/")).unwrap_or(text);
+    let path = path.strip_suffix(':').unwrap_or(path);
+    path.starts_with('/').then_some(path)
+}
+
+/// Returns an IPv6 address and its port with brackets around the address.
+fn bracketed(text: &str) -> Option<String> {
+    let (host, port) = text.rsplit_once(':')?;
+    let (host, port): (std::net::Ipv6Addr, u16) = (host.parse().ok()?, port.parse().ok()?);
+    Some(format!("[{host}]:{port}"))
 }
 
 /// Removes a final `/`. Fails if there is a path, or a user name before the host.

@@ -7,7 +7,7 @@ use std::io;
 use rustix::io::Errno;
 
 use crate::trust::UnknownCertificate;
-use crate::upstream::address::Address;
+use crate::upstream::address::{Address, Protocol};
 
 /// Failures before the head of a response has arrived.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum Error {
         source: io::Error,
     },
     /// No address of the backend accepted a connection.
-    #[error("the connection to backend {backend} failed")]
+    #[error("{}", connect_failure(backend, source))]
     Connect {
         /// The backend.
         backend: Address,
@@ -50,7 +50,7 @@ pub enum Error {
     },
     /// The backend is the proxy itself, so requests would loop.
     #[error(
-        "backend {backend} leads back to the proxy itself; use the address of the app, or correct the DNS records of its name"
+        "backend {backend} leads back to the proxy itself; use the address of another server, or correct the DNS records of its name"
     )]
     Loop {
         /// The backend.
@@ -123,7 +123,7 @@ pub enum Error {
         backend: Address,
     },
     /// The backend closed the connection, or did not send a valid HTTP response.
-    #[error("backend {backend} closed the connection or sent an invalid response")]
+    #[error("{}", exchange_failure(backend, source))]
     Exchange {
         /// The backend.
         backend: Address,
@@ -158,6 +158,15 @@ impl Error {
             self,
             Self::RequestStalled | Self::RequestTooLarge | Self::RequestBroken(_)
         )
+    }
+
+    /// `true` if the message names the cause, so that the source adds nothing.
+    #[must_use]
+    pub fn says_all(&self) -> bool {
+        match self {
+            Self::Connect { source, .. } => connect_words(source).is_some(),
+            _ => false,
+        }
     }
 
     /// `true` if the cause is too much load, so that another request soon may succeed.
@@ -269,6 +278,45 @@ impl Error {
 fn is_shortage(error: &io::Error) -> bool {
     let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
     error.kind() == io::ErrorKind::AddrNotAvailable || is(Errno::MFILE) || is(Errno::NFILE)
+}
+
+fn connect_failure(backend: &Address, error: &io::Error) -> String {
+    match connect_words(error) {
+        Some(words) => format!("backend {backend} {words}"),
+        None => format!("the connection to backend {backend} failed"),
+    }
+}
+
+/// Says in words why no connection could be opened.
+fn connect_words(error: &io::Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refuses connections",
+        io::ErrorKind::NotFound => "has no socket at this path",
+        io::ErrorKind::PermissionDenied => "has a socket that the proxy may not use",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "cannot be reached over the network"
+        }
+        _ => return None,
+    })
+}
+
+fn exchange_failure(backend: &Address, error: &hyper::Error) -> String {
+    let is_tls_port = matches!(backend.port(), Some(443 | 8443 | 9443));
+    let is_plain = backend.protocol() == Protocol::Http && backend.port().is_some();
+    // A TLS server answers a request in plain text with an alert, or closes the connection.
+    if is_plain && error.is_parse() {
+        format!(
+            "backend {backend} sent something that is not HTTP; write `https://{}` if it speaks HTTPS there",
+            backend.authority()
+        )
+    } else if is_plain && is_tls_port {
+        format!(
+            "backend {backend} closed the connection without a response; write `https://{}` if it speaks HTTPS there",
+            backend.authority()
+        )
+    } else {
+        format!("backend {backend} closed the connection or sent an invalid response")
+    }
 }
 
 fn certificate_fix(error: &rustls::Error) -> Cow<'static, str> {

@@ -251,7 +251,7 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
         "config",
         &[
             ("keys", &[]),
-            ("report", &[]),
+            ("report", &["keys"]),
             ("toml", &["keys", "report"]),
             ("value", &["keys", "report", "toml"]),
             ("fields", &["report", "toml", "value"]),

@@ -1,32 +1,71 @@
 //! The trust stores of browsers: NSS databases, which `certutil` changes.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
+use super::home::Home;
 use super::outcome::{Change, Failure, Outcome};
 use super::root::Root;
 use super::tool::{ToolError, Tools};
 
-/// Databases of Chromium.
-const SHARED: [&str; 2] = [".pki/nssdb", "snap/chromium/current/.pki/nssdb"];
+/// Database of Chromium in a home directory. Since version 146 it is in the data directory instead, if there is one.
+const NSSDB: &str = ".pki/nssdb";
 
-/// Folders with profiles of Firefox, each of which has its own database.
-const PROFILES: [&str; 4] = [
+/// Database of Chromium in a data directory.
+const DATA_NSSDB: &str = "pki/nssdb";
+
+/// Folders with the applications of snap and flatpak, each of which has a home or a data directory of its own.
+const APPLICATIONS: [&str; 2] = ["snap", ".var/app"];
+
+/// Folders with profiles of Firefox in a home directory. Each profile has its own database.
+const PROFILES: [&str; 3] = [
     ".mozilla/firefox",
     ".config/mozilla/firefox",
-    "snap/firefox/common/.mozilla/firefox",
-    ".var/app/org.mozilla.firefox/.mozilla/firefox",
+    "config/mozilla/firefox",
 ];
 
 /// Finds the databases in a home directory.
-pub(super) fn find(home: &Path) -> Vec<PathBuf> {
-    let profiles = PROFILES
+pub(super) fn find(home: &Home) -> Vec<PathBuf> {
+    let mut homes = vec![home.path.clone()];
+    let mut found = vec![home.data.join(DATA_NSSDB)];
+    for application in APPLICATIONS
         .iter()
-        .flat_map(|folder| folders(&home.join(folder)));
-    let shared = SHARED.iter().map(|folder| home.join(folder));
-    let is_database = |folder: &PathBuf| folder.join("cert9.db").is_file();
-    shared.chain(profiles).filter(is_database).collect()
+        .flat_map(|folder| folders(&home.path.join(folder)))
+    {
+        // Flatpak has the home itself and `data`, snap has `current` and `common`.
+        found.push(application.join("data").join(DATA_NSSDB));
+        homes.extend(["", "current", "common"].map(|folder| application.join(folder)));
+    }
+    for home in homes {
+        found.push(home.join(NSSDB));
+        found.push(home.join(".local/share").join(DATA_NSSDB));
+        found.extend(
+            PROFILES
+                .iter()
+                .flat_map(|folder| folders(&home.join(folder))),
+        );
+    }
+    found.retain(|folder| folder.join("cert9.db").is_file());
+    // The same database may be found by two paths, as that of a snap's current version.
+    let mut known = HashSet::new();
+    found.retain(|folder| fs::canonicalize(folder).is_ok_and(|folder| known.insert(folder)));
+    found
+}
+
+/// Gives new files in a database to the owner of its folder. Root creates them as its own.
+fn keep_owner(database: &Path) -> io::Result<()> {
+    let owner = fs::metadata(database)?;
+    for entry in fs::read_dir(database)? {
+        let entry = entry?;
+        if entry.metadata()?.uid() != owner.uid() {
+            lchown(entry.path(), Some(owner.uid()), Some(owner.gid()))?;
+        }
+    }
+    Ok(())
 }
 
 fn folders(parent: &Path) -> Vec<PathBuf> {
@@ -54,7 +93,10 @@ pub(super) fn change(database: &Path, change: Change, root: &Root, tools: &Tools
         Change::Install => {
             let more = ["-t", "C,,", "-i"].map(OsString::from);
             let file = root.path.clone().into_os_string();
-            run("-A", &[&more[..], &[file]].concat()).map(|()| Outcome::Installed)
+            let added = run("-A", &[&more[..], &[file]].concat());
+            // Only root has files to give away.
+            let _ = keep_owner(database);
+            added.map(|()| Outcome::Installed)
         }
         Change::Remove => match run("-L", &[]) {
             Ok(()) => run("-D", &[]).map(|()| Outcome::Removed),

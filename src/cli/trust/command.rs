@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::browser_store;
+use super::home::Home;
 use super::outcome::{Change, Error, Failure, Outcome};
 use super::root::Root;
 use super::system_store::SystemStore;
@@ -56,14 +57,18 @@ pub(in crate::cli) fn execute(trust: Trust, out: &mut dyn Write) -> Result<(), C
         None if change == Change::Remove => write_line("system store", &Outcome::NotInstalled)?,
         None => write_line("system store", &Outcome::Failed(Failure::NoSystemStore))?,
     }
-    let home = std::env::home_dir().unwrap_or_default();
-    let databases = browser_store::find(&home);
+    let homes = Home::find_all(&trust.root);
+    let databases: Vec<_> = homes.iter().flat_map(browser_store::find).collect();
     for database in &databases {
         let outcome = browser_store::change(database, change, &root, &tools);
         write_line(&format!("browser store {}", database.display()), &outcome)?;
     }
     if databases.is_empty() {
-        writeln!(out, "browser stores: none in {}", home.display())?;
+        let homes: Vec<_> = homes
+            .iter()
+            .map(|home| home.path.display().to_string())
+            .collect();
+        writeln!(out, "browser stores: none in {}", homes.join(" and "))?;
     }
     if is_complete {
         Ok(())

@@ -2,6 +2,7 @@
 
 mod browser_store;
 mod command;
+mod home;
 mod outcome;
 mod root;
 mod system_store;

@@ -5,6 +5,5 @@ mod named_files;
 mod restart_only;
 mod site_conflicts;
 
-pub use named_files::FileError;
 pub(crate) use restart_only::check_restart_only;
 pub(crate) use site_conflicts::{PlacedSite, check_together};

@@ -1,18 +1,21 @@
 //! Checks that the files of a configuration can be used.
 
 use std::collections::HashSet;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::certs::{Certificate, CertificateError, TlsFiles};
 use crate::config::model::{Config, SiteAction};
+use crate::config::report::{Diagnostic, Error, Problem};
 use crate::pem;
 use crate::tls::{ClientAuth, ClientAuthError};
 use crate::upstream::{Address, Options, Protocol, SystemRoots, TlsError};
 
 /// Reason why a file of the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+enum FileError {
     /// A PEM file is missing, unreadable, or without a section of the expected kind.
     #[error("{} is not a readable PEM file: {source}", path.display())]
     Pem {
@@ -28,7 +31,13 @@ pub enum FileError {
         /// Error of the TLS settings.
         error: TlsError,
     },
-    /// The command of `on-cert` cannot be run.
+    /// There is no command at this path.
+    #[error("there is no command {}; create it, or set the path of another command", path.display())]
+    NoCommand {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The command cannot be run.
     #[error("{} is not an executable file; make it executable, or set another command", path.display())]
     Hook {
         /// The file.
@@ -41,7 +50,7 @@ pub enum FileError {
         path: PathBuf,
         /// Error of the system.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The folder of a site is missing or unreadable.
     #[error("{} is not a readable folder: {source}", path.display())]
@@ -50,7 +59,7 @@ pub enum FileError {
         path: PathBuf,
         /// Error of the system.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A certificate and a key do not match.
     #[error("{} and {} do not match: {source}", files.cert.display(), files.key.display())]
@@ -66,41 +75,93 @@ pub enum FileError {
     ClientAuth(#[from] ClientAuthError),
 }
 
+/// A file that cannot be used, with the path by which the Proxyfile names it.
+struct BadFile {
+    path: PathBuf,
+    error: FileError,
+}
+
+impl BadFile {
+    fn new(path: &Path, error: impl Into<FileError>) -> Self {
+        Self {
+            path: path.to_owned(),
+            error: error.into(),
+        }
+    }
+}
+
 impl Config {
     /// Checks all files of the configuration, and the system's roots if an upstream needs them. Blocks.
-    #[must_use]
-    pub fn check_files(&self, system: &SystemRoots) -> Vec<FileError> {
+    pub fn check_files(&self, system: &SystemRoots) -> Result<(), Error> {
+        let problems = self.file_problems(system);
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid(problems))
+        }
+    }
+
+    /// Returns a problem for each file that cannot be used, with the place where the Proxyfile names it.
+    pub(crate) fn file_problems(&self, system: &SystemRoots) -> Vec<Diagnostic> {
+        let mut problems: Vec<_> = self
+            .bad_files(system)
+            .into_iter()
+            .map(|BadFile { path, error }| {
+                Diagnostic::new(self.file_places.of(&path), Problem::File(error.to_string()))
+            })
+            .collect();
+        Diagnostic::sort(&mut problems);
+        // Sites share the files of the settings at the top of the file, which are reported only once.
+        let mut reported = HashSet::new();
+        problems.retain(|problem| reported.insert(problem.to_string()));
+        problems
+    }
+
+    fn bad_files(&self, system: &SystemRoots) -> Vec<BadFile> {
         let roots = self.issuers.iter().filter_map(|issuer| issuer.root.clone());
-        let mut errors: Vec<_> = roots.filter_map(|root| check_root(&root)).collect();
-        errors.extend(self.on_cert.as_deref().and_then(check_hook));
+        let mut bad: Vec<_> = roots.filter_map(|root| check_root(&root)).collect();
+        bad.extend(self.on_cert.as_deref().and_then(check_command));
+        let dns = self.sites.iter().map(|site| &site.dns).chain([&self.dns]);
+        bad.extend(dns.flatten().filter_map(check_dns));
         let pages = self.sites.iter().flat_map(|site| site.features.files());
-        errors.extend(pages.filter_map(|page| read_page(page).err()));
+        bad.extend(pages.filter_map(|page| Some(BadFile::new(page, read_page(page).err()?))));
         let client_auths = self
             .sites
             .iter()
             .filter_map(|site| site.client_auth.as_ref());
-        errors.extend(client_auths.filter_map(|auth| ClientAuth::load(auth).err().map(Into::into)));
+        bad.extend(client_auths.filter_map(|auth| {
+            let error = ClientAuth::load(auth).err()?;
+            Some(BadFile::new(&auth.ca, error))
+        }));
         for files in self.sites.iter().filter_map(|site| site.tls.as_ref()) {
-            errors.extend(check_pair(files));
+            bad.extend(check_pair(files));
         }
-        for route in self.sites.iter().flat_map(|site| &site.routes) {
-            match &route.action {
-                SiteAction::Upstream { addresses, options } => {
-                    errors.extend(check_upstream(addresses, options, system));
-                }
-                SiteAction::Files(files) => {
-                    errors.extend(std::fs::read_dir(files.root()).err().map(|source| {
-                        let path = files.root().to_owned();
-                        FileError::Folder { path, source }
-                    }));
-                }
-                SiteAction::Redirect(_) | SiteAction::Respond(_) => {}
-            }
+        let routes = self.sites.iter().flat_map(|site| &site.routes);
+        bad.extend(routes.filter_map(|route| check_action(&route.action, system)));
+        bad
+    }
+}
+
+fn check_action(action: &SiteAction, system: &SystemRoots) -> Option<BadFile> {
+    match action {
+        SiteAction::Upstream { addresses, options } => check_upstream(addresses, options, system),
+        SiteAction::Files(files) => {
+            let path = files.root().to_owned();
+            let source = std::fs::read_dir(&path).err()?;
+            let error = FileError::Folder {
+                path: path.clone(),
+                source,
+            };
+            Some(BadFile { path, error })
         }
-        // Sites share the files of the settings at the top of the file, which are reported only once.
-        let mut reported = HashSet::new();
-        errors.retain(|error| reported.insert(error.to_string()));
-        errors
+        SiteAction::Redirect(_) | SiteAction::Respond(_) => None,
+    }
+}
+
+fn check_dns(dns: &DnsOptions) -> Option<BadFile> {
+    match &dns.method {
+        DnsMethod::Exec(command) => check_command(command),
+        _ => None,
     }
 }
 
@@ -108,20 +169,27 @@ fn check_upstream(
     addresses: &[Address],
     options: &Options,
     system: &SystemRoots,
-) -> Option<FileError> {
+) -> Option<BadFile> {
     let has_tls = addresses
         .iter()
         .any(|address| address.protocol() == Protocol::Https);
     let checked = has_tls.then(|| options.tls.check(system))?;
-    checked.err().map(|error| FileError::Upstream { error })
+    let error = checked.err()?;
+    let path = error.path().unwrap_or_else(|| Path::new("")).to_owned();
+    let error = FileError::Upstream { error };
+    Some(BadFile { path, error })
 }
 
-fn check_hook(path: &Path) -> Option<FileError> {
-    let is_executable = std::fs::metadata(path)
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-    (!is_executable).then(|| FileError::Hook {
-        path: path.to_owned(),
-    })
+fn check_command(path: &Path) -> Option<BadFile> {
+    let owned = path.to_owned();
+    let error = match std::fs::metadata(path) {
+        Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => return None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            FileError::NoCommand { path: owned }
+        }
+        _ => FileError::Hook { path: owned },
+    };
+    Some(BadFile::new(path, error))
 }
 
 fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
@@ -131,19 +199,20 @@ fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
     })
 }
 
-fn check_root(path: &Path) -> Option<FileError> {
-    let checked = pem::read_certificates(path).err()?;
-    Some(unreadable(path, checked))
+fn check_root(path: &Path) -> Option<BadFile> {
+    let error = pem::read_certificates(path).err()?;
+    Some(unreadable(path, error))
 }
 
-fn unreadable(path: &Path, source: pem::Error) -> FileError {
-    FileError::Pem {
+fn unreadable(path: &Path, source: pem::Error) -> BadFile {
+    let error = FileError::Pem {
         path: path.to_owned(),
         source,
-    }
+    };
+    BadFile::new(path, error)
 }
 
-fn check_pair(files: &TlsFiles) -> Vec<FileError> {
+fn check_pair(files: &TlsFiles) -> Vec<BadFile> {
     let read = |path: &PathBuf| {
         let text = std::fs::read(path);
         text.map_err(|source| unreadable(path, source.into()))
@@ -161,9 +230,12 @@ fn check_pair(files: &TlsFiles) -> Vec<FileError> {
         return damaged;
     }
     let pair = Certificate::read_pair(&chain, &key).err();
-    let pair = pair.map(|source| FileError::Pair {
-        files: files.clone(),
-        source,
+    let pair = pair.map(|source| {
+        let error = FileError::Pair {
+            files: files.clone(),
+            source,
+        };
+        BadFile::new(&files.cert, error)
     });
     pair.into_iter().collect()
 }

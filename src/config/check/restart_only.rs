@@ -53,7 +53,11 @@ mod tests {
         let path = Path::new("Proxyfile");
         let [before, text] = [before, text].map(|text| format!("{text}{SITE}"));
         let running = Config::from_proxyfile(path, &before, &Flags::default()).unwrap();
-        let source = ProxyfileText { path, text: &text };
+        let source = ProxyfileText {
+            path,
+            text: &text,
+            checks_files: false,
+        };
         let outcome = Config::load(source, &Flags::default(), Some(&running));
         outcome
             .err()

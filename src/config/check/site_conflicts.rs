@@ -45,6 +45,12 @@ fn check_names(sites: &[PlacedSite], report: &mut Report<'_>) -> NameMap<(usize,
 
 fn check_defaults(sites: &[PlacedSite], report: &mut Report<'_>) {
     let mut defaults = sites.iter().filter(|placed| placed.site.default);
+    for placed in defaults.clone() {
+        if placed.site.exact_name().is_none() {
+            let pattern = placed.site.pattern.clone();
+            report.at(placed.start, Problem::DefaultWildcard(pattern));
+        }
+    }
     if let Some(first) = defaults.next() {
         for placed in defaults {
             let line = report.line(first.start);

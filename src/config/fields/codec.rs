@@ -8,7 +8,7 @@ use crate::certs::Secret;
 use crate::config::report::{Problem, Report};
 use crate::config::toml::TomlValue;
 use crate::config::value::{
-    format_size, parse_count, parse_head_size, parse_size, read_duration, read_secret,
+    command_path, format_size, parse_count, parse_head_size, parse_size, read_duration, read_secret,
 };
 
 /// Placeholder for a secret that the file contains as text. It has the minimum length of a key, so that the listing is
@@ -113,6 +113,19 @@ impl<V: 'static> Codec<V> {
         self
     }
 
+    /// Adds a path as a short form that a file may use instead of a table.
+    pub(crate) fn or_path(mut self, make: impl Fn(PathBuf) -> V + 'static) -> Self {
+        let read = self.read;
+        self.read = Box::new(move |value, folder, report| {
+            if value.is_string() {
+                read_path(value, folder, report).map(&make)
+            } else {
+                read(value, folder, report)
+            }
+        });
+        self
+    }
+
     /// Accepts `false`, which takes away what the site has.
     pub(crate) fn or_off(self) -> Self
     where
@@ -199,10 +212,40 @@ pub(crate) fn boolean() -> Codec<bool> {
 
 /// A path, relative to the folder of the file.
 pub(crate) fn path() -> Codec<PathBuf> {
-    Codec::new(
-        |value, folder| Ok(folder.join(value.string()?)),
-        |path| text(&path.display()),
-    )
+    Codec {
+        read: Box::new(read_path),
+        write: Box::new(|path| Some(text(&path.display()))),
+    }
+}
+
+/// Reads a path, and remembers where the file names it.
+pub(crate) fn read_path(
+    value: &TomlValue<'_>,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Option<PathBuf> {
+    let path = report.accept(value.start(), value.string())?;
+    let path = folder.join(path);
+    report.name_file(value.start(), &path);
+    Some(path)
+}
+
+/// The path of a command, relative to the folder of the file.
+pub(crate) fn command() -> Codec<PathBuf> {
+    Codec {
+        read: Box::new(|value, folder, report| {
+            let path = match report.accept(value.start(), value.string())? {
+                "" => {
+                    report.at(value.start(), Problem::NoHook(value.key().to_owned()));
+                    return None;
+                }
+                path => command_path(folder, path),
+            };
+            report.name_file(value.start(), &path);
+            Some(path)
+        }),
+        write: Box::new(|path| Some(text(&path.display()))),
+    }
 }
 
 pub(crate) fn duration() -> Codec<Duration> {

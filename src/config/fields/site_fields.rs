@@ -10,7 +10,7 @@ use crate::proxy::{
 };
 use crate::tls::{ClientAuthMode, ClientAuthOptions, TlsVersion};
 
-use super::codec::{Codec, boolean, duration, path, size, string, text};
+use super::codec::{Codec, boolean, duration, path, read_path, size, string, text};
 use super::field::{Field, field};
 
 const TLS_VERSIONS: [(&str, TlsVersion); 2] =
@@ -52,10 +52,7 @@ pub(crate) fn client_auth() -> Codec<ClientAuthOptions> {
         ca,
         mode: ClientAuthMode::Required,
     };
-    Codec::table(fields, move || with_ca(PathBuf::new())).or_short(
-        |value| value.is_string(),
-        move |value, folder| Ok(with_ca(folder.join(value.string()?))),
-    )
+    Codec::table(fields, move || with_ca(PathBuf::new())).or_path(with_ca)
 }
 
 pub(crate) fn redirect() -> Vec<Field<RedirectOptions>> {
@@ -122,13 +119,13 @@ fn error_pages() -> Codec<Vec<(Statuses, PathBuf)>> {
             let table = report.accept(value.start(), value.table())?;
             let mut pages = Vec::new();
             for (key, start, value) in table.entries() {
-                match (Statuses::parse(key), value.string()) {
-                    (None, _) => report.at(start, Problem::ErrorStatus(key.to_owned())),
-                    (_, Err(problem)) => report.at(value.start(), problem),
-                    (Some(statuses), Ok(path)) => {
-                        pages.retain(|(other, _)| *other != statuses);
-                        pages.push((statuses, folder.join(path)));
-                    }
+                let Some(statuses) = Statuses::parse(key) else {
+                    report.at(start, Problem::ErrorStatus(key.to_owned()));
+                    continue;
+                };
+                if let Some(path) = read_path(&value, folder, report) {
+                    pages.retain(|(other, _)| *other != statuses);
+                    pages.push((statuses, path));
                 }
             }
             Some(pages)
@@ -150,15 +147,10 @@ fn maintenance() -> Codec<Option<MaintenanceOptions>> {
         ]
     };
     Codec::table(fields, MaintenanceOptions::default)
-        .or_short(
-            |value| value.is_string(),
-            |value, folder| {
-                Ok(MaintenanceOptions {
-                    page: Some(folder.join(value.string()?)),
-                    ..MaintenanceOptions::default()
-                })
-            },
-        )
+        .or_path(|page| MaintenanceOptions {
+            page: Some(page),
+            ..MaintenanceOptions::default()
+        })
         .optional()
         .or_short(
             |value| value.is_boolean(),

@@ -29,6 +29,7 @@ pub fn explain(config: &Config, source: impl Display) -> String {
         "# Effective configuration of {source}, including defaults. This listing is a valid Proxyfile, except for its secrets."
     ));
     listing.line("# The comment after a value shows its origin: default, file, or flag (or its environment variable).");
+    listing.line("# A site shows only what it does not inherit from the settings of all sites.");
     listing.write_scalar_fields();
     listing.write_issuers();
     let constraints = &config.internal_ca.name_constraints;
@@ -81,6 +82,18 @@ impl<'a> Listing<'a> {
     pub(crate) fn entries<T>(&mut self, fields: &[Field<T>], options: &T) {
         for field in fields {
             if let Some(value) = field.write(options) {
+                self.entry(field.key, value);
+            }
+        }
+    }
+
+    /// Writes the keys whose values differ from the inherited ones, which the listing has further up.
+    pub(crate) fn own_entries<T>(&mut self, fields: &[Field<T>], options: &T, inherited: &T) {
+        for field in fields {
+            let value = field.write(options);
+            if value != field.write(inherited)
+                && let Some(value) = value
+            {
                 self.entry(field.key, value);
             }
         }

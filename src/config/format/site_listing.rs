@@ -34,7 +34,7 @@ impl Listing<'_> {
             self.entry("aliases", aliases);
         }
         if let Some(own) = own {
-            self.write_route(own);
+            self.write_route(own, &self.config.upstreams);
         }
         self.write_headers(&site.headers);
         if let Some(guards) = &site.guards {
@@ -43,9 +43,10 @@ impl Listing<'_> {
         if let Some(http) = (fields::http_modes().write)(&site.http) {
             self.entry("http", http);
         }
+        let inherited = self.config.site(site.pattern.clone());
         let mut scalars = site_scalar_fields();
         scalars.retain(|field| site.has_tls() || field.key != "min-tls");
-        self.entries(&scalars, site);
+        self.own_entries(&scalars, site, &inherited);
         if let Some(issuer) = &site.issuer {
             self.entry("issuer", issuer.as_str());
         }
@@ -53,8 +54,9 @@ impl Listing<'_> {
             let dns = site.dns.as_ref().map(fields::write_dns);
             self.entry("dns", dns.unwrap_or_else(|| false.into()));
         }
-        self.entries(&fields::site_features(), &site.features);
-        self.entries(&fields::features(), &site.features);
+        let shared = &self.config.features;
+        self.own_entries(&fields::site_features(), &site.features, shared);
+        self.own_entries(&fields::features(), &site.features, shared);
         self.write_routes(site);
     }
 
@@ -68,12 +70,16 @@ impl Listing<'_> {
     /// Writes the routes of a site as separate tables, which must follow its own keys.
     fn write_routes(&mut self, site: &SiteConfig) {
         let own = usize::from(own_route(site).is_some());
+        let inherited = match own_route(site).map(|own| &own.action) {
+            Some(SiteAction::Upstream { options, .. }) => options,
+            _ => &self.config.upstreams,
+        };
         for route in &site.routes[own..] {
             let requests = describe_action(&route.action);
             self.heading(format_args!("# Requests {requests}."));
             let (pattern, prefix) = (quoted(&site.pattern), quoted(&route.prefix));
             self.line(format_args!("[sites.{pattern}.routes.{prefix}]"));
-            self.write_route(route);
+            self.write_route(route, inherited);
             self.write_headers(&route.headers);
             self.write_route_guards(site, route);
         }
@@ -93,9 +99,12 @@ impl Listing<'_> {
         }
     }
 
-    fn write_route(&mut self, route: &RouteConfig) {
+    /// Writes the action of a route. `inherited` are the options that its upstream has without own ones.
+    fn write_route(&mut self, route: &RouteConfig, inherited: &Options) {
         match &route.action {
-            SiteAction::Upstream { addresses, options } => self.write_upstream(addresses, options),
+            SiteAction::Upstream { addresses, options } => {
+                self.write_upstream(addresses, options, inherited);
+            }
             SiteAction::Redirect(redirect) => {
                 let table = write_table(&fields::redirect(), redirect.options());
                 self.entry("redirect", table);
@@ -131,7 +140,7 @@ impl Listing<'_> {
         }
     }
 
-    fn write_upstream(&mut self, addresses: &[Address], options: &Options) {
+    fn write_upstream(&mut self, addresses: &[Address], options: &Options, inherited: &Options) {
         let BalanceOptions { method, health, .. } = &*options.balancing;
         let entries = addresses.iter().enumerate();
         let entries: Vec<_> = entries
@@ -144,12 +153,16 @@ impl Listing<'_> {
         if let Some(health) = (fields::health().write)(health) {
             self.entry("health", health);
         }
+        let shared = write_table(&fields::upstream_options(), inherited);
         let mut table = write_table(&fields::upstream_options(), options);
+        table.retain(|key, value| shared.get(key) != Some(value));
         let is_https = |address: &Address| address.protocol() == Protocol::Https;
         if !addresses.iter().any(is_https) {
             table.remove("tls");
         }
-        self.entry("upstream-options", table);
+        if !table.is_empty() {
+            self.entry("upstream-options", table);
+        }
     }
 
     fn write_headers(&mut self, headers: &HeaderConfig) {

@@ -28,23 +28,25 @@ impl ConfigFile {
 
     /// Loads the configuration. Blocks.
     pub fn read(&self) -> Result<Config, Error> {
-        Config::from_proxyfile(&self.path, &self.text()?, &self.flags)
+        self.load(None)
     }
 
     /// Loads the configuration for a proxy that runs with `running`. A changed setting that needs a restart is a
     /// problem. Blocks.
     pub fn read_again(&self, running: &Config) -> Result<Config, Error> {
-        let source = ProxyfileText {
-            path: &self.path,
-            text: &self.text()?,
-        };
-        Config::load(source, &self.flags, Some(running))
+        self.load(Some(running))
     }
 
-    fn text(&self) -> Result<String, Error> {
-        std::fs::read_to_string(&self.path).map_err(|source| Error::Read {
+    fn load(&self, running: Option<&Config>) -> Result<Config, Error> {
+        let text = std::fs::read_to_string(&self.path).map_err(|source| Error::Read {
             path: self.path.clone(),
             source,
-        })
+        })?;
+        let source = ProxyfileText {
+            path: &self.path,
+            text: &text,
+            checks_files: true,
+        };
+        Config::load(source, &self.flags, running)
     }
 }

@@ -7,6 +7,7 @@ use crate::config::read::Proxyfile;
 use crate::config::report::{Error, Report};
 use crate::config::toml::report_toml_errors;
 use crate::config::value::{INTERNAL, StorageUrl};
+use crate::upstream::SystemRoots;
 use toml::de::DeTable;
 
 use super::command_line_sites;
@@ -17,13 +18,20 @@ use super::flag_overrides::apply_flags;
 pub(crate) struct ProxyfileText<'t> {
     pub(crate) path: &'t Path,
     pub(crate) text: &'t str,
+    /// True if problems with the files that it names are reported beside its other problems.
+    pub(crate) checks_files: bool,
 }
 
 impl Config {
     /// Loads the text of a Proxyfile. Flags override its settings, and relative paths in it are relative to its folder.
     /// The error has all problems of the file and the flags.
     pub fn from_proxyfile(path: &Path, text: &str, flags: &Flags) -> Result<Self, Error> {
-        Self::load(ProxyfileText { path, text }, flags, None)
+        let source = ProxyfileText {
+            path,
+            text,
+            checks_files: false,
+        };
+        Self::load(source, flags, None)
     }
 
     /// Loads the configuration from flags alone: one site per domain, and the site `*` if an ask endpoint is set.
@@ -62,6 +70,10 @@ impl Config {
         }
         file.read_sites(&issuers, &mut config, &mut report);
         file.finish(&config, running, &mut report);
+        config.file_places = report.files().clone();
+        if source.checks_files && !report.is_clean() {
+            report.extend(config.file_problems(&SystemRoots::default()));
+        }
         finish(config, report)
     }
 

@@ -7,7 +7,7 @@ use crate::certs::challenge::DnsOptions;
 use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, LocalNames, ResolverOptions};
-use crate::config::report::Origins;
+use crate::config::report::{FilePlaces, Origins};
 use crate::config::value::{Directory, LogOptions, StorageUrl, TrustedPeer};
 use crate::name::HostPattern;
 use crate::proxy::{AccessLogOptions, HttpMode, SiteFeatureOptions};
@@ -62,6 +62,8 @@ pub struct Config {
     pub log: LogOptions,
     /// Origins of the values.
     pub origins: Origins,
+    /// Places in the Proxyfile at which files are named.
+    pub(crate) file_places: FilePlaces,
 }
 
 impl Config {
@@ -96,6 +98,7 @@ impl Config {
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),
+            file_places: FilePlaces::default(),
         }
     }
 

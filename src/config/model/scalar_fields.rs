@@ -1,10 +1,12 @@
 //! The keys that have a single value: at the top of a Proxyfile and in a site, with their fields in `Config` and
 //! `SiteConfig`.
 
-use crate::config::fields::{self, Codec, Field, boolean, field, path, text, tls_versions};
+use crate::config::fields::{
+    self, Codec, Field, boolean, command, field, path, text, tls_versions,
+};
 use crate::config::report::Problem;
 use crate::config::value::{
-    ResolverName, StorageUrl, command, parse_email, parse_peer, parse_resolver, read_own_listen,
+    ResolverName, StorageUrl, parse_email, parse_peer, parse_resolver, read_own_listen,
 };
 use crate::dns_client::NameServer;
 
@@ -22,13 +24,6 @@ pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
         |value, _| parse_resolver(value.string()?),
         |server: &NameServer| text(&ResolverName(*server)),
     );
-    let on_cert = Codec::new(
-        |value, folder| match value.string()? {
-            "" => Err(Problem::NoHook),
-            path => Ok(command(folder, path)),
-        },
-        |path| text(&path.display()),
-    );
     let resolvers = server.list().not_empty(|_| Problem::NoResolver);
     vec![
         field!("storage", storage, storage),
@@ -40,7 +35,7 @@ pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
         field!("trust", trust, Codec::text(parse_peer).list()),
         field!("forwarded", forwarded, boolean()),
         field!("min-tls", min_tls, tls_versions()),
-        field!("on-cert", on_cert, on_cert.optional()),
+        field!("on-cert", on_cert, command().optional()),
     ]
 }
 

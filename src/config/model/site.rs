@@ -2,7 +2,7 @@
 
 use crate::certs::challenge::DnsOptions;
 use crate::certs::{LocalNames, OnDemandOptions, TlsFiles};
-use crate::name::HostPattern;
+use crate::name::{HostName, HostPattern};
 use crate::proxy::{
     Files, FixedResponse, GuardOptions, HeaderChange, HttpMode, PathPrefix, Redirect, Rewrite,
     SiteFeatureOptions,
@@ -128,6 +128,15 @@ impl SiteConfig {
     #[must_use]
     pub fn has_tls(&self) -> bool {
         self.http != HttpMode::Serve
+    }
+
+    /// Returns the first name of the site that is not a pattern.
+    #[must_use]
+    pub fn exact_name(&self) -> Option<&HostName> {
+        self.patterns().find_map(|pattern| match pattern {
+            HostPattern::Exact(name) => Some(name),
+            HostPattern::Wildcard(_) | HostPattern::Any => None,
+        })
     }
 
     /// Returns how clients are asked for certificates in the handshake. If some routes need no certificate, the handshake

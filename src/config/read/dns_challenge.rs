@@ -4,7 +4,7 @@ use crate::certs::challenge::{DnsMethod, DnsOptions, PropagationOptions};
 use crate::config::fields::{self, TableReader};
 use crate::config::report::{DnsChallengeProblem, Report};
 use crate::config::toml::TomlValue;
-use crate::config::value::{command, read_duration};
+use crate::config::value::read_duration;
 use crate::name::HostPattern;
 
 /// The words for a check of a record that does not succeed, with whether they end the attempt.
@@ -37,8 +37,8 @@ pub(crate) fn is_off(value: TomlValue<'_>) -> bool {
 }
 
 fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<DnsOptions> {
-    let TableReader { table, folder } = reader;
-    let exec = table.read("exec", report, |value| Ok(command(folder, value.string()?)));
+    let table = reader.table;
+    let exec = reader.read_key("exec", fields::command(), report);
     let update = reader.read_key("rfc2136", fields::rfc2136(), report);
     let cloudflare = reader.read_key("cloudflare", fields::cloudflare(), report);
     let propagation = read_propagation(reader, report);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::fields::{self, read_value};
+use crate::config::fields::{self, TableReader, read_path, read_value};
 use crate::config::report::{Problem, Report};
 use crate::config::toml::TomlValue;
 use crate::config::value::read_status;
@@ -54,14 +54,14 @@ pub(crate) fn read_files(
     report: &mut Report<'_>,
 ) -> Option<Files> {
     if !value.is_table() {
-        let root = report.accept(value.start(), value.string())?;
-        return Some(Files::new(folder.join(root), None));
+        let root = read_path(&value, folder, report)?;
+        return Some(Files::new(root, None));
     }
-    let table = value.table().ok()?;
-    let root = table.read("root", report, TomlValue::string);
+    let table = &value.table().ok()?;
+    let root = TableReader { table, folder }.read_key("root", fields::path(), report);
     let fallback = table.read("fallback", report, parse_fallback);
     table.finish(report);
-    Some(Files::new(folder.join(root?), fallback))
+    Some(Files::new(root?, fallback))
 }
 
 fn parse_fallback(value: &TomlValue<'_>) -> Result<String, Problem> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::config::check::{PlacedSite, check_together};
 use crate::config::fields::http_modes;
-use crate::config::keys::SITE;
+use crate::config::keys::{Key, PROXYFILE, SITE};
 use crate::config::model::{Config, RouteConfig, SiteAction, SiteConfig, site_scalar_fields};
 use crate::config::report::{Problem, Report};
 use crate::config::toml::{TomlTable, TomlValue};
@@ -63,9 +63,9 @@ pub(crate) fn read(
 impl SiteReader<'_, '_> {
     fn read(&mut self, name: &str, start: usize, value: TomlValue<'_>) -> Option<PlacedSite> {
         if !self.report.is_quoted(start)
-            && let Some(whole) = unquoted_name(name, value)
+            && let Some(problem) = misread_name(name, value)
         {
-            self.report.at(start, Problem::UnquotedName(whole));
+            self.report.at(start, problem);
             return None;
         }
         let pattern = self.report.accept(start, parse_pattern(name));
@@ -192,6 +192,18 @@ impl SiteReader<'_, '_> {
         site.routes = routes;
         starts
     }
+}
+
+/// Returns the problem with a name that is not quoted: a setting, or a name with dots.
+fn misread_name(name: &str, value: TomlValue<'_>) -> Option<Problem> {
+    let is_in = |keys: &[Key]| keys.iter().any(|key| key.name == name);
+    if is_in(PROXYFILE) {
+        return Some(Problem::TopLevelKey(name.to_owned()));
+    }
+    if is_in(SITE) {
+        return Some(Problem::SiteKey(name.to_owned()));
+    }
+    unquoted_name(name, value).map(Problem::UnquotedName)
 }
 
 /// Returns the name that was meant by `www.example.org = "…"`, which TOML reads as nested tables.

@@ -45,6 +45,20 @@ pub struct Diagnostic {
     pub(super) problem: Problem,
 }
 
+impl Diagnostic {
+    pub(crate) fn new(location: Location, problem: Problem) -> Self {
+        Self { location, problem }
+    }
+
+    /// Sorts problems: those with a line from top to bottom, then the others.
+    pub(crate) fn sort(diagnostics: &mut [Self]) {
+        diagnostics.sort_by_key(|found| match found.location {
+            Location::File { line, column, .. } => (line, column),
+            Location::WholeFile(_) | Location::Flag(_) | Location::CommandLine => (usize::MAX, 0),
+        });
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.location, self.problem)

@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 
+use crate::config::keys::KeyHint;
 use crate::name::{HostPattern, NameError};
 use crate::proxy::{FixedResponseError, HeaderChangeError, PathPrefix, PrefixError, RedirectError};
 use crate::upstream::AddressError;
@@ -16,14 +17,34 @@ use super::syntax;
 pub(crate) enum Problem {
     #[error("{}", syntax::message(.0))]
     Syntax(toml::de::Error),
+    #[error(
+        "this is {0}; a Proxyfile is TOML, with a line for each site, as in `[sites]` followed by `\"www.example.org\" = \"localhost:3000\"`"
+    )]
+    ForeignFormat(&'static str),
+    #[error("`{0}` is a typographic quote; use `\"`")]
+    TypographicQuote(char),
+    #[error("`=` stands between a key and its value, not `:`; write `{0} = …`")]
+    Colon(String),
+    #[error("`{key}` is set twice{}; remove one of the two", first_line(*line))]
+    RepeatedKey { key: String, line: Option<usize> },
+    #[error("`{table}` stands twice{}; put the keys of both below one of them", first_line(*line))]
+    RepeatedTable { table: String, line: Option<usize> },
     #[error("{0} more syntax errors are not shown; fix these first")]
     MoreMistakes(usize),
-    #[error("unknown key `{key}`; {}", known_keys(*nearest, known))]
-    UnknownKey {
-        key: String,
-        nearest: Option<&'static str>,
-        known: Vec<&'static str>,
-    },
+    #[error("unknown key `{key}`; {hint}")]
+    UnknownKey { key: String, hint: KeyHint },
+    #[error(
+        "`{0}` is a setting of the whole file; move it to the top, above `[sites]`, or quote it if it is the name of a site"
+    )]
+    TopLevelKey(String),
+    #[error(
+        "`{0}` is a setting of one site; write it below a line like `[sites.\"www.example.org\"]`, or quote it if it is the name of a site"
+    )]
+    SiteKey(String),
+    #[error(
+        "`default = true` has no effect on `{0}`, because clients without SNI get the certificate of one name; set it at a site with an exact name"
+    )]
+    DefaultWildcard(HostPattern),
     #[error("`{key}` takes {expected}, not {found}")]
     Type {
         key: String,
@@ -139,8 +160,10 @@ pub(crate) enum Problem {
         "`{0}` is not a valid name constraint; use a domain, which includes all names below it, as in `home.arpa`, or a network, as in `10.0.0.0/8`"
     )]
     NameConstraint(String),
-    #[error("`on-cert` is empty; set the path of a command, as in `/etc/proxy/on-cert`")]
-    NoHook,
+    #[error("`{0}` is empty; set the path of a command, as in `/etc/proxy/on-cert`")]
+    NoHook(String),
+    #[error("{0}")]
+    File(String),
     #[error(
         "`{0}` is not a valid trusted peer; use a network, an address, `private`, `cloudflare` or `fastly`, as in `[\"10.0.0.0/8\", \"cloudflare\"]`"
     )]
@@ -223,7 +246,9 @@ pub(crate) enum Problem {
     Balancing(#[from] BalancingProblem),
     #[error("the list of upstreams is empty; add one, as in `[\"localhost:3000\"]`")]
     NoAddress,
-    #[error("the proxy itself listens on `{0}`, so requests would loop; use the port of the app")]
+    #[error(
+        "the proxy itself listens on `{0}`, so requests would loop; use the port of the backend"
+    )]
     OwnAddress(crate::upstream::Address),
     #[error(
         "`{0}` is listed twice; list it once, and use `{{ address = \"{0}\", weight = 2 }}` to give it more requests"
@@ -302,11 +327,18 @@ pub(crate) enum Problem {
     WildcardWithoutAsk(HostPattern),
 }
 
-fn known_keys(nearest: Option<&str>, known: &[&str]) -> String {
-    match nearest {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("known here: `{}`", known.join("`, `")),
+impl Problem {
+    /// Returns true if the text is not TOML.
+    pub(super) fn is_syntax(&self) -> bool {
+        matches!(
+            self,
+            Self::Syntax(_) | Self::TypographicQuote(_) | Self::Colon(_) | Self::ForeignFormat(_)
+        )
     }
+}
+
+fn first_line(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(", first on line {line}"))
 }
 
 /// Joins words, as in `a`, `b` or `c`.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::diagnostic::{Diagnostic, Location};
+use super::file_places::FilePlaces;
 use super::problem::Problem;
 
 /// Collects the problems while a configuration is read.
@@ -12,6 +13,7 @@ pub(crate) struct Report<'t> {
     path: &'t Path,
     text: &'t str,
     found: Vec<Diagnostic>,
+    files: FilePlaces,
 }
 
 impl<'t> Report<'t> {
@@ -20,14 +22,29 @@ impl<'t> Report<'t> {
             path,
             text,
             found: Vec::new(),
+            files: FilePlaces::default(),
         }
     }
 
     /// Reports a problem at a byte offset of the file.
     pub(crate) fn at(&mut self, offset: usize, problem: Problem) {
+        self.add(self.location(offset), problem);
+    }
+
+    /// Records that a file is named at a byte offset of the Proxyfile.
+    pub(crate) fn name_file(&mut self, offset: usize, file: &Path) {
+        self.files.add(file, self.location(offset));
+    }
+
+    /// Returns the places at which files are named.
+    pub(crate) fn files(&self) -> &FilePlaces {
+        &self.files
+    }
+
+    fn location(&self, offset: usize) -> Location {
         let (line, column) = position(self.text, offset);
         let path = self.path.to_owned();
-        self.add(Location::File { path, line, column }, problem);
+        Location::File { path, line, column }
     }
 
     /// Returns the value of `outcome`, or reports its problem at a byte offset of the file.
@@ -68,6 +85,11 @@ impl<'t> Report<'t> {
         position(self.text, offset).0
     }
 
+    /// Returns the text of the file.
+    pub(crate) fn text(&self) -> &'t str {
+        self.text
+    }
+
     /// Returns true if no line ends within these byte offsets.
     pub(crate) fn is_one_line(&self, offsets: Range<usize>) -> bool {
         let text = self.text.get(offsets);
@@ -88,11 +110,22 @@ impl<'t> Report<'t> {
 
     /// Returns all reported problems: those of the file from top to bottom, then the others.
     pub(crate) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
-        self.found.sort_by_key(|found| match found.location {
-            Location::File { line, column, .. } => (line, column),
-            Location::WholeFile(_) | Location::Flag(_) | Location::CommandLine => (usize::MAX, 0),
-        });
+        // What the parser makes of a value that it cannot read has further problems, which only follow from it.
+        let unreadable: Vec<_> = self
+            .found
+            .iter()
+            .filter(|found| found.problem.is_syntax())
+            .map(|found| found.location.clone())
+            .collect();
         self.found
+            .retain(|found| found.problem.is_syntax() || !unreadable.contains(&found.location));
+        Diagnostic::sort(&mut self.found);
+        self.found
+    }
+
+    /// Adds problems that were found elsewhere.
+    pub(crate) fn extend(&mut self, found: Vec<Diagnostic>) {
+        self.found.extend(found);
     }
 }
 

@@ -15,10 +15,6 @@ pub(crate) fn message(error: &Error) -> String {
             "the string does not end on its line; close it with `\"`",
         ),
         (
-            "duplicate key",
-            "the key is set twice; remove one of the two",
-        ),
-        (
             "missing comma",
             "a comma or a closing bracket is missing before this; add it",
         ),

@@ -1,5 +1,7 @@
 //! The TOML of a Proxyfile: its tables, its values, and its syntax errors. Knows no option type.
 
+mod foreign_format;
+mod repeated_key;
 mod syntax_errors;
 mod toml_table;
 mod toml_value;

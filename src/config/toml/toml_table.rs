@@ -6,11 +6,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::toml_value::TomlValue;
-use crate::config::keys::{Key, Kind, PROXYFILE, nearest_key};
+use crate::config::keys::{Key, KeyHint, Kind, PROXYFILE};
 use crate::config::report::{Problem, Report};
-
-/// Minimum similarity for a suggestion.
-const SIMILARITY: f64 = 0.75;
 
 /// A table of a Proxyfile.
 #[derive(Debug)]
@@ -114,11 +111,9 @@ impl<'t> TomlTable<'t> {
     }
 
     fn unknown(&self, key: &str) -> Problem {
-        let known = self.keys.iter().map(|known| known.name);
         Problem::UnknownKey {
             key: key.to_owned(),
-            nearest: nearest_key(key, known.clone(), SIMILARITY),
-            known: known.collect(),
+            hint: KeyHint::of(key, self.keys),
         }
     }
 }

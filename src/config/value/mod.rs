@@ -18,7 +18,7 @@ pub(crate) use email::parse_email;
 pub(crate) use listen_address::{parse_listen, parse_own_listen, read_listen, read_own_listen};
 pub(crate) use log_options::{LOG_FORMATS, LOG_LEVELS};
 pub use log_options::{LogFormat, LogOptions};
-pub(crate) use path::command;
+pub(crate) use path::command_path;
 pub(crate) use resolver_name::{ResolverName, parse_resolver};
 pub(crate) use secret_reference::read_secret;
 pub use secret_reference::{SecretText, hash_password};

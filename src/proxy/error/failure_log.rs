@@ -1,6 +1,8 @@
 //! Log of requests that fail at a backend, limited to one line per backend, reason and ten seconds. An outage does not
 //! flood the log. Knows no pages and no counters.
 
+use std::error::Error as _;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use super::error::Error;
 use super::reason::Reason;
 use crate::upstream::Address;
 
+/// Maximum length of a sentence in bytes, which keeps the line with its other fields below 300.
+const MAX_LENGTH: usize = 180;
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum number of pairs of backend and reason that are remembered. While it is reached, new pairs are not logged.
 const CAPACITY: usize = 1024;
@@ -38,17 +42,34 @@ struct LogLine {
     seconds: u64,
 }
 
+/// A request that failed at its backend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailedRequest<'r> {
+    /// Host of the request.
+    pub(crate) host: &'r str,
+    pub(crate) client: SocketAddr,
+    /// Status of the response.
+    pub(crate) status: StatusCode,
+}
+
 impl FailureLog {
-    /// Records a request that failed at its backend. Logs a warning if a line is due, else a debug message.
-    pub(crate) fn note(&self, error: &Error, status: StatusCode, client: SocketAddr) {
-        let due = self.count(error.backend().cloned(), error.reason());
-        let status = status.as_u16();
-        let error = error as &dyn std::error::Error;
+    /// Records a request that failed at its backend. Logs a warning if a line is due, else a debug message. The message begins
+    /// with the host and says what failed; the reason is the word by which programs find it.
+    pub(crate) fn note(&self, error: &Error, request: FailedRequest<'_>) {
+        let reason = error.reason();
+        let due = self.count(error.backend().cloned(), reason);
+        let FailedRequest {
+            host,
+            client,
+            status,
+        } = request;
+        let (reason, status) = (reason.word(), status.as_u16());
+        let failure = Failure(error);
         match due {
             Some(LogLine { requests, seconds }) => {
-                warn!(client.addr = %client, status, error, requests, seconds, "request failed at its backend");
+                warn!(client.addr = %client, status, reason, requests, seconds, "{host}: {failure}");
             }
-            None => debug!(client.addr = %client, status, error, "request failed at its backend"),
+            None => debug!(client.addr = %client, status, reason, "{host}: {failure}"),
         }
     }
 
@@ -88,9 +109,53 @@ impl FailureLog {
     }
 }
 
+/// Prints what failed, with the causes that the sentence does not contain, and at most [`MAX_LENGTH`] bytes.
+struct Failure<'e>(&'e Error);
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sentence = match self.0 {
+            Error::Upstream(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        let mut cause = match self.0 {
+            Error::Upstream(error) if error.says_all() => None,
+            Error::Upstream(error) => error.source(),
+            error => error.source(),
+        };
+        while let Some(error) = cause {
+            let words = error.to_string();
+            if !sentence.contains(&words) {
+                sentence = format!("{sentence}: {words}");
+            }
+            cause = error.source();
+        }
+        let end = sentence.floor_char_boundary(MAX_LENGTH);
+        let ellipsis = if end < sentence.len() { "…" } else { "" };
+        write!(f, "{}{ellipsis}", &sentence[..end])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream;
+
+    #[test]
+    fn a_failure_is_said_in_words_and_stays_short() {
+        let told = |source: std::io::Error| {
+            let backend = Address::parse("localhost:5001").unwrap();
+            let error = upstream::Error::Connect { backend, source };
+            Failure(&error.into()).to_string()
+        };
+        let refused = std::io::ErrorKind::ConnectionRefused.into();
+        assert_eq!(told(refused), "backend localhost:5001 refuses connections");
+        let long = told(std::io::Error::other("é".repeat(200)));
+        assert!(
+            long.len() <= MAX_LENGTH + "…".len() && long.ends_with("é…"),
+            "{long}"
+        );
+    }
 
     fn backend(port: usize) -> Option<Address> {
         Address::parse(&format!("10.0.0.1:{port}")).ok()

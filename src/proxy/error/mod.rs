@@ -7,7 +7,7 @@ mod reason;
 mod refusal_counters;
 
 pub use error::Error;
-pub(super) use failure_log::FailureLog;
+pub(super) use failure_log::{FailedRequest, FailureLog};
 pub use guard_refusal::GuardRefusal;
 pub use reason::{Reason, RejectedEarly};
 pub use refusal_counters::{RefusalCounters, WorkerRefusals};

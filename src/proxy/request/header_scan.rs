@@ -4,7 +4,7 @@
 use std::ops::BitOr;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName,
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
@@ -82,6 +82,8 @@ pub(crate) struct HeaderScan {
     fields: Fields,
     /// Size of the fields as HTTP/1.1 would write them, in bytes.
     pub(crate) size: usize,
+    /// `true` if the client asks for HTML, as browsers do when they open a page.
+    pub(crate) accepts_html: bool,
 }
 
 impl HeaderScan {
@@ -91,6 +93,7 @@ impl HeaderScan {
             .fold(Self::default(), |scan, (name, value)| Self {
                 fields: scan.fields | Fields::of(name),
                 size: scan.size + name.as_str().len() + value.len() + 4,
+                accepts_html: scan.accepts_html || *name == ACCEPT && names_html(value.as_bytes()),
             })
     }
 
@@ -98,6 +101,12 @@ impl HeaderScan {
     pub(crate) fn has(self, fields: Fields) -> bool {
         self.fields.intersects(fields)
     }
+}
+
+/// `true` if the value of Accept names HTML. Wildcards, which command-line programs send, do not count.
+fn names_html(accept: &[u8]) -> bool {
+    const HTML: &[u8] = b"text/html";
+    accept.starts_with(HTML) || accept.windows(HTML.len()).any(|part| part == HTML)
 }
 
 /// Value of a field. `None` unless there is exactly one with this name.
@@ -124,6 +133,19 @@ pub(crate) fn list_elements<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_that_asks_for_html_is_recognized() {
+        for (accept, expected) in [
+            ("text/html,application/xhtml+xml;q=0.9", true),
+            ("application/xhtml+xml, text/html", true),
+            ("*/*", false),
+            ("application/json", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(HeaderScan::of(&headers).accepts_html, expected, "{accept}");
+        }
+    }
 
     #[test]
     fn the_scan_finds_every_special_field_and_no_other() {

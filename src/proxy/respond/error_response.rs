@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use tracing::debug;
 
 use crate::proxy::body::Body;
-use crate::proxy::error::{Error, FailureLog, GuardRefusal};
+use crate::proxy::error::{Error, FailedRequest, FailureLog, GuardRefusal};
 use crate::upstream;
 
 /// Status and text for one kind of error.
@@ -18,28 +20,49 @@ struct RefusalPage {
     is_last: bool,
 }
 
+/// The facts about a refused request that its response and its log line need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefusedRequest<'r> {
+    pub(crate) version: Version,
+    /// Host of the request; empty if it is not known.
+    pub(crate) host: &'r str,
+    pub(crate) client: SocketAddr,
+    pub(crate) accepts_html: bool,
+}
+
 /// Builds the response to a request that failed with `error`, and logs it.
 pub(crate) fn refusal(
     error: &Error,
-    version: Version,
-    client: SocketAddr,
+    request: RefusedRequest<'_>,
     failures: &FailureLog,
 ) -> Response<Body> {
     let page = page(error);
+    let client = request.client;
     if is_backend(error) {
-        failures.note(error, page.status, client);
+        let failed = FailedRequest {
+            host: request.host,
+            client,
+            status: page.status,
+        };
+        failures.note(error, failed);
     } else {
         let status = page.status.as_u16();
         let error = error as &dyn std::error::Error;
         debug!(client.addr = %client, status, error, "request refused");
     }
-    let mut response = Response::new(Body::full(page.text));
+    let is_html = request.accepts_html && page.has_html();
+    let (content_type, body) = if is_html {
+        ("text/html; charset=utf-8", Body::full(page.html()))
+    } else {
+        ("text/plain; charset=utf-8", Body::full(page.text))
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = page.status;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if page.has_html() {
+        headers.insert(VARY, HeaderValue::from_static("accept"));
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if page.status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = match error {
@@ -54,7 +77,7 @@ pub(crate) fn refusal(
     if matches!(error, Error::Upstream(error) if error.is_overload()) {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    if page.is_last && version < Version::HTTP_2 {
+    if page.is_last && request.version < Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -180,16 +203,16 @@ fn guard_page(refusal: &GuardRefusal) -> RefusalPage {
 
 const METHOD: &str = "This method is not allowed here.\n";
 const TOO_LARGE: &str = "The request's body is larger than this site allows.\n";
-const BAD_GATEWAY: &str = "The application behind this site gave no valid response.\n";
-const BUSY: &str = "The application behind this site is busy. Please try again.\n";
-const LATE: &str = "The application behind this site did not respond in time.\n";
+const BAD_GATEWAY: &str = "The backend of this site gave no valid response.\n";
+const BUSY: &str = "The backend of this site is busy. Please try again.\n";
+const LATE: &str = "The backend of this site did not respond in time.\n";
 
 fn upstream_page(error: &upstream::Error) -> RefusalPage {
     match error {
         upstream::Error::NoBackend
         | upstream::Error::NoHealthyBackend
         | upstream::Error::ConnectionLimit => {
-            RefusalPage::new(503, "No application is ready to serve this site.\n")
+            RefusalPage::new(503, "No backend of this site is ready.\n")
         }
         upstream::Error::QueueFull
         | upstream::Error::QueueTimeout
@@ -233,6 +256,27 @@ impl RefusalPage {
             ..Self::new(status, text)
         }
     }
+
+    /// `true` if browsers get the text as a page: people see these errors in the middle of their work.
+    fn has_html(&self) -> bool {
+        matches!(self.status.as_u16(), 502..=504)
+    }
+
+    fn html(&self) -> String {
+        let Self { status, text, .. } = self;
+        let text = text.trim_end();
+        format!(
+            "<!DOCTYPE html>\n\
+             <html lang=\"en\">\n\
+             <meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n\
+             <title>{status}</title>\n\
+             <style>body {{ font: 1.1em/1.5 sans-serif; max-width: 32em; margin: 15vh auto; padding: 0 1em }}</style>\n\
+             <h1>{status}</h1>\n\
+             <p>{text}</p>\n\
+             </html>\n"
+        )
+    }
 }
 
 #[cfg(test)]
@@ -242,8 +286,38 @@ mod tests {
     use super::*;
 
     fn answer(error: &Error, version: Version) -> Response<Body> {
-        let client = "192.0.2.7:40000".parse().unwrap();
-        refusal(error, version, client, &FailureLog::default())
+        answer_to_client(error, version, false)
+    }
+
+    fn answer_to_client(error: &Error, version: Version, accepts_html: bool) -> Response<Body> {
+        let request = RefusedRequest {
+            version,
+            host: "app.example.org",
+            client: "192.0.2.7:40000".parse().unwrap(),
+            accepts_html,
+        };
+        refusal(error, request, &FailureLog::default())
+    }
+
+    #[test]
+    fn only_a_failure_of_the_backend_is_a_page_and_only_where_the_client_accepts_it() {
+        for (error, accepts_html, content_type) in [
+            (
+                upstream::Error::NoBackend.into(),
+                true,
+                "text/html; charset=utf-8",
+            ),
+            (
+                upstream::Error::NoBackend.into(),
+                false,
+                "text/plain; charset=utf-8",
+            ),
+            (Error::NoRoute, true, "text/plain; charset=utf-8"),
+        ] {
+            let response = answer_to_client(&error, Version::HTTP_11, accepts_html);
+            let found = &response.headers()[CONTENT_TYPE];
+            assert_eq!(found, content_type, "{error} {accepts_html}");
+        }
     }
 
     fn backend() -> upstream::Address {

@@ -8,6 +8,6 @@ mod maintenance;
 
 pub(super) use error_pages::ErrorPages;
 pub use error_pages::{PageError, Statuses};
-pub(super) use error_response::refusal;
+pub(super) use error_response::{RefusedRequest, refusal};
 pub(super) use maintenance::Maintenance;
 pub use maintenance::MaintenanceOptions;

@@ -106,6 +106,18 @@ pub enum TlsError {
 }
 
 impl TlsError {
+    /// Returns the file that cannot be used, if it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } | Self::NoCertificate(path) | Self::Root { path, .. } => {
+                Some(path)
+            }
+            Self::Identity { files, .. } => Some(&files.cert),
+            Self::SystemRoots(_) | Self::Verifier(_) | Self::Setup(_) => None,
+        }
+    }
+
     /// Returns the cause in a form to append to the message; empty if there is none.
     #[must_use]
     pub fn reason(&self) -> String {

@@ -323,8 +323,10 @@ async fn an_outage_makes_few_log_lines_whatever_the_number_of_requests() {
         let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     }
-    let line = proxy.logged("request failed at its backend").await;
+    let line = proxy.logged("localhost: backend ").await;
+    assert!(line.contains(" refuses connections "), "{line}");
     assert!(line.ends_with("requests=1 seconds=0"), "{line}");
+    assert!(line.len() < 300, "{line}");
     let log = proxy.log();
     let warnings = log.lines().filter(|line| line.contains("WARN")).count();
     assert!(warnings < 8, "{log}");

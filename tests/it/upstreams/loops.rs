@@ -35,7 +35,7 @@ async fn refuses(listener: IpAddr) {
     let answer = proxy.client().get(proxy.https(), NAME, "/").await;
 
     assert_eq!(answer.status, StatusCode::LOOP_DETECTED);
-    let line = proxy.logged("request failed at its backend").await;
+    let line = proxy.logged(&format!("{NAME}: backend ")).await;
     assert!(line.contains("leads back to the proxy itself"), "{line}");
     let line = proxy.output("\"status\":508").await;
     assert!(line.contains("\"reason\":\"loop\""), "{line}");

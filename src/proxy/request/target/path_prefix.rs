@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 /// Reason why a text is not a valid path prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrefixError {
     /// The text does not begin with a slash.
     #[error("a path prefix must begin with a slash; use a form like `/api/`")]
@@ -12,9 +12,17 @@ pub enum PrefixError {
     /// The text has an empty or a dot segment.
     #[error("a path prefix cannot have a `//`, `.` or `..`; use a form like `/api/`")]
     Segment,
+    /// The text has a wildcard, which prefixes do not need.
+    #[error("`{text}` has a wildcard; use `{covering}`, which covers all below it")]
+    Wildcard {
+        /// The text.
+        text: String,
+        /// Prefix before the segment with the wildcard.
+        covering: PathPrefix,
+    },
     /// The text has a character that paths can spell in several ways or cannot have.
     #[error(
-        "a path prefix can only have letters, digits, slashes and `-._~!$&'()*+,=:@`; other characters and percent-encoding are not allowed"
+        "a path prefix can only have letters, digits, slashes and `-._~!$&'()+,=:@`; other characters and percent-encoding are not allowed"
     )]
     Character,
 }
@@ -35,9 +43,15 @@ impl PathPrefix {
         let Some(inner) = text.strip_prefix('/') else {
             return Err(PrefixError::Slash);
         };
+        if let Some((before, _)) = text.split_once('*') {
+            return Err(PrefixError::Wildcard {
+                text: text.to_owned(),
+                covering: Self::parse(before)?,
+            });
+        }
         let inner = inner.strip_suffix('/').unwrap_or(inner);
         let is_plain =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,=:@".contains(&byte);
+            |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()+,=:@".contains(&byte);
         if !text.bytes().all(is_plain) {
             return Err(PrefixError::Character);
         }
@@ -117,9 +131,25 @@ mod tests {
             ("/a%20b", PrefixError::Character),
             ("/a b", PrefixError::Character),
             ("/é", PrefixError::Character),
-            ("/a*#", PrefixError::Character),
+            ("/a#*", PrefixError::Character),
         ] {
             assert_eq!(PathPrefix::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_refused_with_the_prefix_that_covers_the_same() {
+        for (text, covering) in [
+            ("/api/*", "/api"),
+            ("/api*", "/api"),
+            ("/api/**", "/api"),
+            ("/api/*/users", "/api"),
+            ("/*", "/"),
+        ] {
+            let error = PathPrefix::parse(text).unwrap_err().to_string();
+            let expected =
+                format!("`{text}` has a wildcard; use `{covering}`, which covers all below it");
+            assert_eq!(error, expected);
         }
     }
 }

@@ -86,6 +86,14 @@ fn bad_usage_is_explained_and_starts_nothing() {
         ),
         (&["demo", "--listen-http", "8080"], "--listen-http: `8080`"),
         (&["chekc"], "'check'"),
+        (
+            &["validate"],
+            "there is no command `validate`; use `proxy check`\n",
+        ),
+        (&["start"], "use `proxy run`\n"),
+        (&["version"], "use `proxy --version`\n"),
+        (&["adapt"], "use `proxy explain`\n"),
+        (&["stop"], "send the signal TERM"),
     ] {
         let outcome = proxy(args);
         assert_eq!(outcome.code, code(2), "{args:?}: {}", outcome.err);
@@ -116,6 +124,35 @@ fn check_says_valid_or_lists_all_problems() {
     assert!(lines[0].starts_with(&format!("{name}:1:1: unknown key")));
     assert!(lines[1].starts_with(&format!("{name}:3:1: `a b` is not a valid site name")));
     assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn check_tells_files_and_commands_that_cannot_be_used_beside_all_other_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Proxyfile");
+    let name = file.to_str().unwrap();
+    std::fs::write(folder.path().join("hook"), "not executable").unwrap();
+    let text = r#"on-cert = "gone"
+emial = "x"
+[sites]
+"a.test" = { upstream = "3000", tls = { cert = "c.pem", key = "k.pem" } }
+"b.example.org" = { upstream = "3000", dns = { exec = "hook" }, error-pages = { 502 = "502.html" } }
+"c.test" = { upstream = "https://localhost:3000", upstream-options = { tls = { root = "r.pem" } } }
+"d.test" = { files = "www", client-auth = "clients.pem", maintenance = "closed.html" }
+"#;
+    std::fs::write(&file, text).unwrap();
+    let mut told = proxy(&["check", "--config", name]).err;
+    told = told.replace(&format!("{name}:"), "");
+    let places: Vec<_> = told
+        .lines()
+        .map(|line| line.split(": ").next().unwrap())
+        .collect();
+    let expected = [
+        "1:11", "2:1", "4:48", "4:63", "5:55", "5:87", "6:87", "7:22", "7:43", "7:72",
+    ];
+    assert_eq!(places, expected, "{told}");
+    assert!(told.contains("there is no command "), "{told}");
+    assert!(told.contains("/hook is not an executable file"), "{told}");
 }
 
 fn write_pair(folder: &Path, name: &str) {
@@ -311,6 +348,12 @@ fn the_demo_starts_its_app_and_prints_the_line_to_try() {
         "{}",
         outcome.out
     );
+    for part in [
+        "`proxy trust --storage 'file:/d x'`",
+        "is in /d x; `proxy demo --storage file:DIR` uses another folder",
+    ] {
+        assert!(outcome.out.contains(part), "{}", outcome.out);
+    }
 }
 
 #[test]

@@ -280,3 +280,49 @@ async fn all_browser_stores_are_changed_if_certutil_exists() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn the_stores_of_new_browsers_packages_and_the_caller_of_sudo_are_found() {
+    let machine = Machine::with_root();
+    machine.folder(DEBIAN);
+    for program in ["update-ca-certificates", "certutil"] {
+        machine.program(program, "");
+    }
+    let stores = [
+        "home/data/pki/nssdb",
+        "home/snap/chromium/current/.local/share/pki/nssdb",
+        "home/snap/firefox/common/.mozilla/firefox/a.default",
+        "home/.var/app/org.mozilla.firefox/config/mozilla/firefox/b.default",
+        "home/.var/app/org.chromium.Chromium/data/pki/nssdb",
+        "anna/.local/share/pki/nssdb",
+        "anna/.mozilla/firefox/c.default",
+    ];
+    for store in stores {
+        std::fs::write(machine.folder(store).join("cert9.db"), "").unwrap();
+    }
+    let etc = machine.folder("etc");
+    let anna = format!(
+        "anna:x:1000:1000::{}:/bin/sh\n",
+        machine.path("anna").display()
+    );
+    std::fs::write(
+        etc.join("passwd"),
+        format!("root:x:0:0::/root:/bin/sh\n{anna}"),
+    )
+    .unwrap();
+
+    let mut command = machine.command(&[]);
+    command
+        .env("XDG_DATA_HOME", machine.path("home/data"))
+        .env("SUDO_USER", "anna");
+    let (is_done, said) = said(&command.output().await.unwrap());
+
+    assert!(is_done, "{said}");
+    for store in stores {
+        let line = format!(
+            "browser store {}: the root certificate is trusted",
+            machine.path(store).display()
+        );
+        assert!(said.contains(&line), "{store}: {said}");
+    }
+}

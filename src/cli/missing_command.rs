@@ -1,0 +1,39 @@
+//! Commands of other programs that people type, each with the command of this one.
+
+/// The commands that people type, with what to use.
+const HINTS: [(&[&str], &str); 10] = [
+    (
+        &["validate", "configtest", "test", "verify", "lint"],
+        "use `proxy check`",
+    ),
+    (&["start", "serve", "up"], "use `proxy run`"),
+    (
+        &["reverse-proxy", "reverse_proxy"],
+        "use `proxy --upstream ADDR --domain NAME`",
+    ),
+    (&["version"], "use `proxy --version`"),
+    (&["adapt", "config", "dump", "show"], "use `proxy explain`"),
+    (&["format"], "use `proxy fmt`"),
+    (
+        &["stop", "quit", "shutdown", "down"],
+        "send the signal TERM to the process, as `systemctl stop` does",
+    ),
+    (
+        &["reload", "restart"],
+        "send the signal HUP to the process, as `systemctl reload` does",
+    ),
+    (
+        &["renew", "revoke", "import", "list", "certificates", "cert"],
+        "use `proxy certs`, whose `--help` lists its commands",
+    ),
+    (
+        &["untrust", "hash", "htpasswd"],
+        "use `proxy trust --remove` or `proxy hash-password`",
+    ),
+];
+
+/// Returns the sentence about a command that does not exist, if people know it from other programs.
+pub(super) fn sentence(typed: &str) -> Option<String> {
+    let (_, hint) = HINTS.iter().find(|(names, _)| names.contains(&typed))?;
+    Some(format!("there is no command `{typed}`; {hint}"))
+}
