@@ -213,13 +213,15 @@ fn unreadable(path: &Path, source: pem::Error) -> BadFile {
 }
 
 fn check_pair(files: &TlsFiles) -> Vec<BadFile> {
-    let read = |path: &PathBuf| {
-        let text = std::fs::read(path);
-        text.map_err(|source| unreadable(path, source.into()))
-    };
-    let (chain, key) = match (read(&files.cert), read(&files.key)) {
+    let (chain, key) = match (std::fs::read(&files.cert), std::fs::read(&files.key)) {
         (Ok(chain), Ok(key)) => (chain, key),
-        (chain, key) => return chain.err().into_iter().chain(key.err()).collect(),
+        (chain, key) => {
+            let failed = [(&files.cert, chain.err()), (&files.key, key.err())];
+            let failed = failed.into_iter();
+            return failed
+                .filter_map(|(path, source)| Some(unreadable(path, source?.into())))
+                .collect();
+        }
     };
     let certificates = pem::certificates(&chain).err();
     let certificates = certificates.map(|error| unreadable(&files.cert, error));
