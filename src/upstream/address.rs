@@ -439,7 +439,10 @@ mod tests {
             ("app:0", "has no valid port"),
             ("app:70000", "has no valid port"),
             ("app:+80", "has no valid port"),
-            ("::1:3000", "has no valid port"),
+            (
+                "::1:3000",
+                "needs brackets before a port; write `[::1]:3000`",
+            ),
             ("a b:3000", "not a valid host name"),
             ("", "has no valid port"),
         ] {

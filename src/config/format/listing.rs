@@ -10,10 +10,11 @@ use crate::config::value::TrustedPeer;
 const COMMENT_COLUMN: usize = 44;
 
 /// Meaning of keys that are not set, by their full names.
-const UNSET: [(&str, &str); 5] = [
+const UNSET: [(&str, &str); 6] = [
     ("metrics", "not served"),
     ("email", "not set; the CA cannot contact you"),
     ("trust", "no peer"),
+    ("upstreams.response-timeout", "1m; none for gRPC"),
     ("upstreams.max-connections", "unlimited"),
     (
         "upstreams.tls",
@@ -141,6 +142,9 @@ impl<'a> Listing<'a> {
                 }
                 key => self.field(key, &field, config),
             }
+        }
+        for field in fields::features() {
+            self.field(field.key, &field, &config.features);
         }
         if let Some(dns) = &config.dns {
             self.setting("dns", &fields::write_dns(dns));
@@ -296,6 +300,47 @@ mod tests {
         assert_eq!(again.log, config.log);
         assert_eq!(again.access_log, config.access_log);
         assert_eq!(again.sites, config.sites);
+    }
+
+    #[test]
+    fn inherited_values_are_listed_once_and_can_be_taken_back() {
+        let config = load(
+            r#"
+            storage = "file:/data"
+            request-id = true
+            error-pages = { 404 = "/404.html", 502 = "/502.html" }
+            [upstreams]
+            response-timeout = "5m"
+            queue = 7
+            tls = { sni = "app.internal" }
+            [sites]
+            "a.example.org" = "https://app"
+            "b.example.org" = { upstream = "https://app", request-id = false, error-pages = { 502 = "/b.html" }, upstream-options = { tls = {} } }
+            "c.example.org" = { upstream = ["a:1", { address = "b:1", weight = 3 }], balance = "cookie", health = "/up", upstream-options = { queue = 8 }, routes = { "/same" = { max-body = "1k" }, "/other" = { upstream-options = { queue = 7 } }, "/own" = ["a:1", "b:1"] } }
+            "d.example.org" = { files = "/srv/www", routes = { "/same" = {}, "/app" = "3000" } }
+            "e.example.org" = { redirect = { to = "https://a.example.org/new", append = false }, routes = { "/old" = { redirect = { to = "https://a.example.org/new", append = false } } } }
+            "f.example.org" = { upstream = "3000", upstream-options = { response-timeout = "5m", idle-timeout = "1s" } }
+            "#,
+        );
+        let listing = explain(&config, "Proxyfile");
+        let again = load(&listing);
+        assert_eq!(again.features, config.features);
+        assert_eq!(again.upstreams, config.upstreams);
+        assert_eq!(again.sites, config.sites, "{listing}");
+        for (text, count) in [
+            ("\"5m\"", 1),
+            ("app.internal", 1),
+            ("request-id", 2),
+            ("404.html", 1),
+            ("/502.html", 1),
+            ("queue = 7", 2),
+            ("queue = 8", 1),
+            ("tls = {}", 1),
+            ("health", 1),
+            ("/srv/www\"", 1),
+        ] {
+            assert_eq!(listing.matches(text).count(), count, "{text}: {listing}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Listing<'_> {
             self.entry("aliases", aliases);
         }
         if let Some(own) = own {
-            self.write_route(own, &self.config.upstreams);
+            self.write_route(own, None);
         }
         self.write_headers(&site.headers);
         if let Some(guards) = &site.guards {
@@ -54,10 +54,19 @@ impl Listing<'_> {
             let dns = site.dns.as_ref().map(fields::write_dns);
             self.entry("dns", dns.unwrap_or_else(|| false.into()));
         }
-        let shared = &self.config.features;
-        self.own_entries(&fields::site_features(), &site.features, shared);
-        self.own_entries(&fields::features(), &site.features, shared);
+        self.write_features(site);
         self.write_routes(site);
+    }
+
+    /// Writes the features that differ from those of all sites. Error pages of all sites remain unless the site has one for the
+    /// same status.
+    fn write_features(&mut self, site: &SiteConfig) {
+        let shared = &self.config.features;
+        let mut own = site.features.clone();
+        own.error_pages
+            .retain(|page| !shared.error_pages.contains(page));
+        self.own_entries(&fields::site_features(), &own, shared);
+        self.own_entries(&fields::features(), &own, shared);
     }
 
     fn describe_certificate(&self, site: &SiteConfig, name: &HostPattern) -> String {
@@ -70,10 +79,7 @@ impl Listing<'_> {
     /// Writes the routes of a site as separate tables, which must follow its own keys.
     fn write_routes(&mut self, site: &SiteConfig) {
         let own = usize::from(own_route(site).is_some());
-        let inherited = match own_route(site).map(|own| &own.action) {
-            Some(SiteAction::Upstream { options, .. }) => options,
-            _ => &self.config.upstreams,
-        };
+        let inherited = own_route(site).map(|own| &own.action);
         for route in &site.routes[own..] {
             let requests = describe_action(&route.action);
             self.heading(format_args!("# Requests {requests}."));
@@ -99,8 +105,8 @@ impl Listing<'_> {
         }
     }
 
-    /// Writes the action of a route. `inherited` are the options that its upstream has without own ones.
-    fn write_route(&mut self, route: &RouteConfig, inherited: &Options) {
+    /// Writes what a route does. A route without an action has the `inherited` one, that of its site.
+    fn write_route(&mut self, route: &RouteConfig, inherited: Option<&SiteAction>) {
         match &route.action {
             SiteAction::Upstream { addresses, options } => {
                 self.write_upstream(addresses, options, inherited);
@@ -109,6 +115,7 @@ impl Listing<'_> {
                 let table = write_table(&fields::redirect(), redirect.options());
                 self.entry("redirect", table);
             }
+            action if Some(action) == inherited => {}
             SiteAction::Respond(fixed) => {
                 let table = [
                     ("status", i64::from(fixed.status().as_u16()).into()),
@@ -140,11 +147,41 @@ impl Listing<'_> {
         }
     }
 
-    fn write_upstream(&mut self, addresses: &[Address], options: &Options, inherited: &Options) {
-        let BalanceOptions { method, health, .. } = &*options.balancing;
+    fn write_upstream(
+        &mut self,
+        addresses: &[Address],
+        options: &Options,
+        inherited: Option<&SiteAction>,
+    ) {
+        let (shared_addresses, shared) = match inherited {
+            Some(SiteAction::Upstream { addresses, options }) => (addresses.as_slice(), options),
+            _ => (&[][..], &self.config.upstreams),
+        };
+        if addresses != shared_addresses || !is_balanced_alike(options, shared) {
+            self.write_backends(addresses, &options.balancing);
+        }
+        let shared = write_table(&fields::upstream_options(), shared);
+        let mut table = write_table(&fields::upstream_options(), options);
+        let mut protocols = addresses.iter().map(Address::protocol);
+        if !protocols.any(|protocol| protocol == Protocol::Https) {
+            table.remove("tls");
+        } else if shared.contains_key("tls") {
+            // An empty table takes away what is inherited.
+            let none = || toml::Table::new().into();
+            table.entry("tls").or_insert_with(none);
+        }
+        table.retain(|key, value| shared.get(key) != Some(value));
+        if !table.is_empty() {
+            self.entry("upstream-options", table);
+        }
+    }
+
+    /// Writes the addresses of an upstream and how it balances over them.
+    fn write_backends(&mut self, addresses: &[Address], balancing: &BalanceOptions) {
+        let BalanceOptions { method, health, .. } = balancing;
         let entries = addresses.iter().enumerate();
         let entries: Vec<_> = entries
-            .map(|(index, address)| write_address(address, options.balancing.share(index)))
+            .map(|(index, address)| write_address(address, balancing.share(index)))
             .collect();
         self.entry("upstream", entries);
         if addresses.len() > 1 || *method != BalanceMethod::default() {
@@ -152,16 +189,6 @@ impl Listing<'_> {
         }
         if let Some(health) = (fields::health().write)(health) {
             self.entry("health", health);
-        }
-        let shared = write_table(&fields::upstream_options(), inherited);
-        let mut table = write_table(&fields::upstream_options(), options);
-        table.retain(|key, value| shared.get(key) != Some(value));
-        let is_https = |address: &Address| address.protocol() == Protocol::Https;
-        if !addresses.iter().any(is_https) {
-            table.remove("tls");
-        }
-        if !table.is_empty() {
-            self.entry("upstream-options", table);
         }
     }
 
@@ -180,6 +207,12 @@ impl Listing<'_> {
             }
         }
     }
+}
+
+/// Returns true if both have the same weights, method and health checks, which only an `upstream` of its own changes.
+fn is_balanced_alike(one: &Options, other: &Options) -> bool {
+    let (one, other) = (&one.balancing, &other.balancing);
+    one.method == other.method && one.health == other.health && one.shares == other.shares
 }
 
 /// Returns the first route if the keys of the site itself can express it.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::key::{Key, Kind};
 use super::nearest_key::nearest_key;
 use super::proxyfile_keys::PROXYFILE;
-use super::site_keys::SITE;
+use super::site_keys::{ROUTE, SITE};
 
 /// Minimum similarity for a suggestion.
 const SIMILARITY: f64 = 0.75;
@@ -83,19 +83,37 @@ impl fmt::Display for KeyHint {
     }
 }
 
-/// Returns the shortest paths from `table` to a key, else those from the top of the file. The first value is true if they begin
-/// there.
+/// Returns the shortest paths from `table` to a key. If there are none from a section, a site or a route, returns those from
+/// the top of the file. The first value is true if they begin there.
 fn shortest(name: &str, table: &'static [Key]) -> (bool, Vec<TablePath>) {
     let mut paths = Vec::new();
     find(name, table, &[], &mut paths);
     paths.retain(|path: &TablePath| !path.is_empty());
-    let is_whole_file = paths.is_empty() || std::ptr::eq(table, PROXYFILE);
-    if paths.is_empty() {
+    let is_whole_file = is_same(table, PROXYFILE) || paths.is_empty();
+    // The keys of a small table such as `maintenance` have common names, which mean something else elsewhere.
+    if paths.is_empty() && is_large(table) {
         find(name, PROXYFILE, &[], &mut paths);
     }
-    let length = paths.iter().map(Vec::len).min();
-    paths.retain(|path| Some(path.len()) == length);
+    // `[sites."a.example.org"]` is as near to the top as `[upstreams]`.
+    let length = |path: &TablePath| path.iter().filter(|name| **name != ANY).count();
+    let least = paths.iter().map(length).min();
+    paths.retain(|path| Some(length(path)) == least);
     (is_whole_file, paths)
+}
+
+/// Returns true for the top of the file, its sections, a site and a route.
+fn is_large(table: &'static [Key]) -> bool {
+    let mut sections = PROXYFILE.iter().map(|key| &key.kind);
+    [PROXYFILE, SITE, ROUTE]
+        .into_iter()
+        .any(|large| is_same(large, table))
+        || sections.any(|kind| matches!(kind, Kind::Table(keys) if is_same(keys, table)))
+}
+
+/// Compares by name, because a constant may have several addresses.
+fn is_same(one: &'static [Key], other: &'static [Key]) -> bool {
+    let names = |keys: &'static [Key]| keys.iter().map(|key| key.name);
+    names(one).eq(names(other))
 }
 
 /// Collects the paths of all tables with a key.
@@ -178,9 +196,17 @@ mod tests {
             ),
             ("strip-prefix", SITE, "it stands in a route; move it there"),
             ("hsts", PROXYFILE, "it stands in a site; move it there"),
-            ("tls", PROXYFILE, "it stands in a site; move it there"),
+            (
+                "tls",
+                PROXYFILE,
+                "it stands in `[upstreams]` or a site; move it there",
+            ),
             ("head-size", SITE, "it stands in `limits`; move it there"),
-            ("https", SITE, "it stands in `[listen]`; move it there"),
+            (
+                "drain-timeout",
+                SITE,
+                "it stands in `[limits]`; move it there",
+            ),
             (
                 "idle-timeout",
                 PROXYFILE,
@@ -194,6 +220,13 @@ mod tests {
         ] {
             assert_eq!(KeyHint::of(key, here).to_string(), hint, "{key}");
         }
+    }
+
+    #[test]
+    fn a_common_word_in_a_small_table_is_not_sent_elsewhere() {
+        let maintenance = SITE.iter().find(|key| key.name == "maintenance").unwrap();
+        let hint = KeyHint::of("file", maintenance.kind.keys()).to_string();
+        assert_eq!(hint, "known here: `page`, `retry-after`");
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub(crate) const SITE: &[Key] = keys! {
     "maintenance": AnyOf(&[Boolean, Text("a page"), Table(MAINTENANCE)]), "true";
 };
 
-const ROUTE: &[Key] = keys! {
+pub(crate) const ROUTE: &[Key] = keys! {
     /// The addresses of the backends.
     "upstream": UPSTREAM, r#""localhost:3000""#;
     /// The balancing method.

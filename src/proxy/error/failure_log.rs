@@ -15,7 +15,7 @@ use super::error::Error;
 use super::reason::Reason;
 use crate::upstream::Address;
 
-/// Maximum length of a sentence in bytes, which keeps the line with its other fields below 300.
+/// Maximum length of a sentence with its causes in bytes, which keeps the line with its other fields below 300.
 const MAX_LENGTH: usize = 180;
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum number of pairs of backend and reason that are remembered. While it is reached, new pairs are not logged.
@@ -109,7 +109,8 @@ impl FailureLog {
     }
 }
 
-/// Prints what failed, with the causes that the sentence does not contain, and at most [`MAX_LENGTH`] bytes.
+/// Prints what failed, with the causes that the sentence does not contain, as far as [`MAX_LENGTH`] bytes have room for
+/// them. The sentence itself is never cut: its fix stands at the end.
 struct Failure<'e>(&'e Error);
 
 impl fmt::Display for Failure<'_> {
@@ -118,6 +119,7 @@ impl fmt::Display for Failure<'_> {
             Error::Upstream(error) => error.to_string(),
             error => error.to_string(),
         };
+        let own = sentence.len();
         let mut cause = match self.0 {
             Error::Upstream(error) if error.says_all() => None,
             Error::Upstream(error) => error.source(),
@@ -130,7 +132,7 @@ impl fmt::Display for Failure<'_> {
             }
             cause = error.source();
         }
-        let end = sentence.floor_char_boundary(MAX_LENGTH);
+        let end = sentence.floor_char_boundary(MAX_LENGTH.max(own));
         let ellipsis = if end < sentence.len() { "…" } else { "" };
         write!(f, "{}{ellipsis}", &sentence[..end])
     }
