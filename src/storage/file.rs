@@ -1,16 +1,14 @@
 //! Records as files in a data directory: folders 0700, files 0600, each written to a temporary file, synced and renamed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use rustix::fs::OFlags;
 
-use super::owner::Owner;
+use super::data_directory::DataDirectory;
 use super::page::PageBuilder;
 use super::{Error, Key, Listing, Lock, PageRequest, Storage};
 
@@ -23,115 +21,47 @@ const BATCH: usize = 256;
 /// Storage in a data directory on the local disk.
 #[derive(Clone, Debug)]
 pub struct FileStorage {
-    root: PathBuf,
-    /// Owner of everything that is created. `None` means the user of the process.
-    owner: Option<Owner>,
+    directory: DataDirectory,
 }
 
 impl FileStorage {
     /// Opens a data directory. Creates it if it is missing.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        let prepared = create_dir(root, None).and_then(|()| {
-            let storage = Self {
-                root: root.to_owned(),
-                owner: Owner::of(root)?,
-            };
-            create_dir(&storage.temporary_folder(), storage.owner)?;
-            storage.remove_stale_temporary_files()?;
-            Ok(storage)
-        });
-        prepared.map_err(|source| Error::Directory {
-            path: root.to_owned(),
-            source,
-        })
+        match DataDirectory::open(root) {
+            Ok(directory) => Ok(Self { directory }),
+            Err(source) => Err(Error::Directory {
+                path: root.to_owned(),
+                source,
+            }),
+        }
     }
 
     /// Checks that the directory can be written to.
     pub fn probe(&self) -> Result<(), Error> {
-        let probed = self.create_temporary_file().and_then(|(path, mut file)| {
-            let written = file.write_all(b"writable").and_then(|()| file.sync_all());
-            fs::remove_file(path).and(written)
-        });
-        probed.map_err(|source| Error::Directory {
-            path: self.root.clone(),
+        self.directory.probe().map_err(|source| Error::Directory {
+            path: self.directory.root().to_owned(),
             source,
         })
     }
 
-    /// Removes temporary files that a killed process has left. Recent ones may belong to a running process.
-    fn remove_stale_temporary_files(&self) -> io::Result<()> {
-        for entry in fs::read_dir(self.temporary_folder())? {
-            let entry = entry?;
-            let age = entry
-                .metadata()
-                .and_then(|meta| meta.modified())
-                .map(|time| time.elapsed());
-            if matches!(age, Ok(Ok(age)) if age > Duration::from_secs(3600)) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-        Ok(())
-    }
-
-    fn temporary_folder(&self) -> PathBuf {
-        self.root.join("tmp")
-    }
-
-    fn create_temporary_file(&self) -> io::Result<(PathBuf, File)> {
-        let path = self
-            .temporary_folder()
-            .join(format!("{:016x}", fastrand::u64(..)));
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        if let Some(owner) = self.owner {
-            owner.take_file(&file)?;
-        }
-        Ok((path, file))
-    }
-
     fn path(&self, key: &Key) -> PathBuf {
-        self.root.join(key.as_str())
+        self.directory.root().join(key.as_str())
     }
 
-    fn write(&self, path: &Path, value: &[u8]) -> io::Result<()> {
-        let folder = path.parent().unwrap_or(&self.root);
-        create_dir(folder, self.owner)?;
-        let (scratch, mut file) = self.create_temporary_file()?;
-        let rename = || match fs::rename(&scratch, path) {
-            // Another task has removed the folder while it was still empty.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_dir(folder, self.owner)?;
-                fs::rename(&scratch, path)
-            }
-            renamed => renamed,
-        };
-        let done = file
-            .write_all(value)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| rename())
-            .and_then(|()| File::open(folder)?.sync_all());
-        if done.is_err() {
-            let _ = fs::remove_file(&scratch);
-        }
-        done
-    }
-
-    /// Removes folders with their last record, so that a million short-lived names leave nothing behind.
-    fn remove_if_empty(&self, folder: Option<&Path>) {
-        let depth = |folder: &Path| {
-            folder
-                .strip_prefix(&self.root)
-                .ok()?
-                .iter()
-                .nth(1)
-                .map(drop)
-        };
-        if let Some(folder) = folder.filter(|folder| depth(folder).is_some()) {
-            let _ = fs::remove_dir(folder);
-        }
+    /// Changes the file of a record on a thread that may block.
+    async fn change<T: Send + 'static>(
+        &self,
+        relative: PathBuf,
+        change: impl FnOnce(&DataDirectory, &Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let directory = self.directory.clone();
+        blocking(move || {
+            change(&directory, &relative).map_err(|source| Error::Write {
+                path: directory.root().join(relative),
+                source,
+            })
+        })
+        .await
     }
 }
 
@@ -183,30 +113,16 @@ impl Storage for FileStorage {
     }
 
     fn store<'a>(&'a self, key: &'a Key, value: &'a [u8]) -> BoxFuture<'a, Result<(), Error>> {
-        let path = self.path(key);
-        let storage = self.clone();
         let value = value.to_vec();
-        blocking(move || {
-            storage
-                .write(&path, &value)
-                .map_err(|source| Error::Write { path, source })
+        self.change(key.as_str().into(), move |directory, path| {
+            directory.write(path, &value)
         })
         .boxed()
     }
 
     fn delete<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<(), Error>> {
-        let path = self.path(key);
-        let storage = self.clone();
-        blocking(move || match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(Error::Write { path, source })
-            }
-            _ => {
-                storage.remove_if_empty(path.parent());
-                Ok(())
-            }
-        })
-        .boxed()
+        self.change(key.as_str().into(), DataDirectory::remove)
+            .boxed()
     }
 
     fn list(&self, folder: &Key) -> Listing {
@@ -220,18 +136,11 @@ impl Storage for FileStorage {
     }
 
     fn lock<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lock, Error>> {
-        let path = self.root.join("locks").join(key.as_str());
-        let owner = self.owner;
+        let path = Path::new("locks").join(key.as_str());
         async move {
             loop {
-                let attempt = path.clone();
-                let locked = blocking(move || {
-                    try_lock(&attempt, owner).map_err(|source| Error::Write {
-                        path: attempt,
-                        source,
-                    })
-                });
-                if let Some(lock) = locked.await? {
+                let attempt = self.change(path.clone(), DataDirectory::try_lock);
+                if let Some(lock) = attempt.await? {
                     return Ok(Lock::new(lock));
                 }
                 tokio::time::sleep(LOCK_RETRY).await;
@@ -266,86 +175,6 @@ fn read_page(folder: &Path, mut builder: PageBuilder) -> io::Result<Vec<String>>
     Ok(builder.finish())
 }
 
-/// A locked file. It is removed before the lock is released, so that lock files do not pile up.
-#[derive(Debug)]
-struct FileLock {
-    path: PathBuf,
-    _file: File,
-}
-
-impl Drop for FileLock {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-fn try_lock(path: &Path, owner: Option<Owner>) -> io::Result<Option<FileLock>> {
-    if let Some(folder) = path.parent() {
-        create_dir(folder, owner)?;
-    }
-    // A link is not followed, so that the owner of the folder cannot lead root to another file.
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)?;
-    if let Some(owner) = owner {
-        owner.take_file(&file)?;
-    }
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    // The last holder may have removed the file between our open and our lock. Such a lock protects nothing, since nobody
-    // else can find that file.
-    let is_current = match fs::metadata(path) {
-        Ok(current) => current.ino() == file.metadata()?.ino(),
-        Err(_) => false,
-    };
-    Ok(is_current.then(|| FileLock {
-        path: path.to_owned(),
-        _file: file,
-    }))
-}
-
-/// Creates a folder and its parents, all of which `owner` gets. The content of a new folder survives a power loss only if its parent is synced too.
-fn create_dir(path: &Path, owner: Option<Owner>) -> io::Result<()> {
-    let parents = parents_of_missing(path);
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    if let Some(owner) = owner {
-        for folder in path.ancestors().take(parents.len()) {
-            owner.take_folder(folder)?;
-        }
-    }
-    for parent in parents {
-        match File::open(parent) {
-            Ok(folder) => folder.sync_all()?,
-            // A parent of another owner may be writable but not readable.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Returns the parents of all missing folders of `path`, lowest first.
-fn parents_of_missing(path: &Path) -> Vec<&Path> {
-    path.ancestors()
-        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-        .filter_map(Path::parent)
-        .map(|parent| {
-            if parent.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                parent
-            }
-        })
-        .collect()
-}
-
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
@@ -359,9 +188,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
+    use crate::storage::owner::Owner;
 
     fn storage() -> (tempfile::TempDir, FileStorage) {
         let dir = tempfile::tempdir().unwrap();
@@ -371,18 +201,6 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn the_parents_of_all_new_folders_are_to_be_synced() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path();
-        let deep = root.join("a/b");
-        assert_eq!(parents_of_missing(&deep), [&root.join("a"), root]);
-        create_dir(&deep, None).unwrap();
-        assert!(parents_of_missing(&deep).is_empty());
-        let relative = Path::new("folder-that-is-nowhere");
-        assert_eq!(parents_of_missing(relative), [Path::new(".")]);
     }
 
     #[tokio::test]

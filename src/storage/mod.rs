@@ -1,5 +1,6 @@
 //! Durable records of certificates, accounts and attempts. Knows bytes and keys, but not their meaning.
 
+mod data_directory;
 mod error;
 mod file;
 mod key;

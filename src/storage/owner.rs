@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, fchown, lchown};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::Path;
 
 /// User and group that own what root creates.
@@ -23,12 +23,8 @@ impl Owner {
         Ok((rustix::process::geteuid().is_root() && owner.user != 0).then_some(owner))
     }
 
-    pub(super) fn take_file(self, file: &File) -> io::Result<()> {
-        fchown(file, Some(self.user), Some(self.group))
-    }
-
-    /// Takes a new folder. A link in its place is not followed.
-    pub(super) fn take_folder(self, folder: &Path) -> io::Result<()> {
-        lchown(folder, Some(self.user), Some(self.group))
+    /// Takes a file or a folder that was just created.
+    pub(super) fn take(self, created: &File) -> io::Result<()> {
+        fchown(created, Some(self.user), Some(self.group))
     }
 }

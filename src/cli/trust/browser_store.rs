@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs;
-use std::io;
-use std::os::unix::fs::{MetadataExt, lchown};
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use super::home::Home;
 use super::outcome::{Change, Failure, Outcome};
@@ -56,18 +57,6 @@ pub(super) fn find(home: &Home) -> Vec<PathBuf> {
     found
 }
 
-/// Gives new files in a database to the owner of its folder. Root creates them as its own.
-fn keep_owner(database: &Path) -> io::Result<()> {
-    let owner = fs::metadata(database)?;
-    for entry in fs::read_dir(database)? {
-        let entry = entry?;
-        if entry.metadata()?.uid() != owner.uid() {
-            lchown(entry.path(), Some(owner.uid()), Some(owner.gid()))?;
-        }
-    }
-    Ok(())
-}
-
 fn folders(parent: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
     let mut folders: Vec<_> = entries.map(|entry| entry.path()).collect();
@@ -77,29 +66,11 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
 
 /// Adds the root certificate to a database or removes it.
 pub(super) fn change(database: &Path, change: Change, root: &Root, tools: &Tools) -> Outcome {
-    let run = |command: &str, more: &[OsString]| {
-        let mut folder = OsString::from("sql:");
-        folder.push(database);
-        let common = [
-            command.into(),
-            "-d".into(),
-            folder,
-            "-n".into(),
-            root.name().into(),
-        ];
-        tools.run("certutil", &[&common, more].concat())
-    };
+    let run = |command| run(database, command, root, tools);
     let changed = match change {
-        Change::Install => {
-            let more = ["-t", "C,,", "-i"].map(OsString::from);
-            let file = root.path.clone().into_os_string();
-            let added = run("-A", &[&more[..], &[file]].concat());
-            // Only root has files to give away.
-            let _ = keep_owner(database);
-            added.map(|()| Outcome::Installed)
-        }
-        Change::Remove => match run("-L", &[]) {
-            Ok(()) => run("-D", &[]).map(|()| Outcome::Removed),
+        Change::Install => run("-A").map(|()| Outcome::Installed),
+        Change::Remove => match run("-L") {
+            Ok(()) => run("-D").map(|()| Outcome::Removed),
             Err(ToolError::Failed { .. }) => Ok(Outcome::NotInstalled),
             Err(error) => Err(error),
         },
@@ -110,4 +81,32 @@ pub(super) fn change(database: &Path, change: Change, root: &Root, tools: &Tools
             error => error.into(),
         })
         .into()
+}
+
+/// Runs a command of `certutil`. Root runs it as the owner of the database, who could otherwise not use the files that it
+/// creates, and could lead root elsewhere by links. That user may not read the root's file, so it is given as input.
+fn run(database: &Path, command: &str, root: &Root, tools: &Tools) -> Result<(), ToolError> {
+    const NAME: &str = "certutil";
+    let failed = |source| ToolError::Start {
+        name: NAME.to_owned(),
+        source,
+    };
+    let mut folder = OsString::from("sql:");
+    folder.push(database);
+    let mut certutil = Command::new(NAME);
+    certutil
+        .args([command, "-d"])
+        .arg(folder)
+        .args(["-n", &root.name()]);
+    if command == "-A" {
+        let file = File::open(&root.path).map_err(failed)?;
+        certutil.args(["-t", "C,,"]).stdin(file);
+    } else {
+        certutil.stdin(Stdio::null());
+    }
+    let owner = fs::metadata(database).map_err(failed)?;
+    if rustix::process::geteuid().is_root() && owner.uid() != 0 {
+        certutil.uid(owner.uid()).gid(owner.gid());
+    }
+    tools.finish(certutil)
 }

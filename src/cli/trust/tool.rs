@@ -35,12 +35,15 @@ impl Tools {
 
     /// Runs a program without input, and waits for its end.
     pub(super) fn run<A: AsRef<OsStr>>(&self, name: &str, args: &[A]) -> Result<(), ToolError> {
-        let output = Command::new(name)
-            .args(args)
-            .env("PATH", &self.path)
-            .stdin(Stdio::null())
-            .output();
-        let name = name.to_owned();
+        let mut command = Command::new(name);
+        command.args(args).stdin(Stdio::null());
+        self.finish(command)
+    }
+
+    /// Runs a command, and waits for its end.
+    pub(super) fn finish(&self, mut command: Command) -> Result<(), ToolError> {
+        let output = command.env("PATH", &self.path).output();
+        let name = command.get_program().to_string_lossy().into_owned();
         match output {
             Ok(output) if output.status.success() => Ok(()),
             Ok(output) => Err(ToolError::Failed {

@@ -1,7 +1,7 @@
 //! `proxy trust`: the root in the trust stores of a fake machine, made of a folder and a few scripts.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use tempfile::TempDir;
@@ -244,7 +244,8 @@ async fn all_browser_stores_are_changed_if_certutil_exists() {
     );
     machine.calls();
 
-    machine.program("certutil", "");
+    let keep = format!("exec cat > '{}'", machine.path("given").display());
+    machine.program("certutil", &format!("PATH=/usr/bin:/bin; {keep}"));
     let (is_done, said) = machine.trust(&[]).await;
     assert!(is_done, "{said}");
     assert_eq!(
@@ -259,7 +260,9 @@ async fn all_browser_stores_are_changed_if_certutil_exists() {
         calls[1].starts_with(&format!("certutil -A {folder}")),
         "{calls:?}"
     );
-    assert!(calls[1].ends_with("/data/internal-ca/root.pem") && calls[1].contains(" -t C,, "));
+    assert!(calls[1].ends_with(" -t C,,"), "{calls:?}");
+    let root = std::fs::read(machine.path("data/internal-ca/root.pem")).unwrap();
+    assert_eq!(std::fs::read(machine.path("given")).unwrap(), root);
     assert!(calls[2].contains("ab12.default"), "{calls:?}");
 
     machine.trust(&["--remove"]).await;
@@ -325,4 +328,79 @@ async fn the_stores_of_new_browsers_packages_and_the_caller_of_sudo_are_found() 
         );
         assert!(said.contains(&line), "{store}: {said}");
     }
+}
+
+/// Runs the real certutil on a database.
+fn certutil(args: &[&str], database: &Path) -> Output {
+    std::process::Command::new("/usr/bin/certutil")
+        .args(args)
+        .arg("-d")
+        .arg(format!("sql:{}", database.display()))
+        .output()
+        .unwrap()
+}
+
+/// Gives a folder and the files in it to a user and a group.
+fn give(folder: &Path, owner: (u32, u32)) {
+    let files = std::fs::read_dir(folder).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    for path in files.chain([folder.to_owned()]) {
+        std::os::unix::fs::chown(path, Some(owner.0), Some(owner.1)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn chromiums_new_store_trusts_the_root_and_stays_its_owners() {
+    // Given an empty store where Chromium has it since version 146. If the tests run as root, it belongs to another user.
+    let machine = Machine::with_root();
+    std::fs::set_permissions(machine.0.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let store = machine.folder("home/data/pki/nssdb");
+    let made = certutil(&["-N", "--empty-password"], &store);
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        give(&store, (1234, 5678));
+        std::fs::set_permissions(machine.path("data"), PermissionsExt::from_mode(0o700)).unwrap();
+    }
+    std::os::unix::fs::symlink("/usr/bin/certutil", machine.path("bin/certutil")).unwrap();
+    let trust = async |args: &[&str]| {
+        let mut command = machine.command(args);
+        command.env("XDG_DATA_HOME", machine.path("home/data"));
+        let (_, said) = said(&command.output().await.unwrap());
+        let prefix = format!(
+            "browser store {}: the root certificate is ",
+            store.display()
+        );
+        let rest = said
+            .split_once(&prefix)
+            .unwrap_or_else(|| panic!("{said}"))
+            .1;
+        rest.split_whitespace().next().unwrap().to_owned()
+    };
+    let listed = || {
+        let list = certutil(&["-L"], &store);
+        let list = String::from_utf8(list.stdout).unwrap();
+        let line = list
+            .lines()
+            .find(|line| line.starts_with("proxy-internal-ca-"));
+        line.map(|line| line.split_whitespace().last().unwrap().to_owned())
+    };
+
+    // When the root is installed, the store trusts it for servers, and its owner keeps all files.
+    assert_eq!(trust(&[]).await, "trusted");
+    assert_eq!(listed().as_deref(), Some("C,,"));
+    if is_root {
+        for file in machine.files("home/data/pki/nssdb") {
+            let meta = std::fs::metadata(&file).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (1234, 5678), "{}", file.display());
+        }
+    }
+
+    // And when it is removed, it is gone.
+    assert_eq!(trust(&["--remove"]).await, "removed");
+    assert_eq!(listed(), None);
 }
