@@ -84,9 +84,10 @@ pub fn run_with<A>(args: A, streams: Streams<'_>, start: Start) -> ExitCode
 where
     A: IntoIterator<Item = OsString>,
 {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => return write_usage(&error, streams),
+        Err(error) => return write_usage(&error, args.get(1), streams),
     };
     match execute(cli, streams.out, start) {
         Ok(()) => ExitCode::SUCCESS,
@@ -122,14 +123,15 @@ fn run(source: Source, start: Start) -> Result<(), Failure> {
     start(loaded.config, loaded.file).map_err(Failure::Failed)
 }
 
-/// Writes help and version to standard output, and usage errors to standard error.
-fn write_usage(error: &clap::Error, streams: Streams<'_>) -> ExitCode {
+/// Writes help and version to standard output, and usage errors to standard error. `first` is the first argument.
+fn write_usage(error: &clap::Error, first: Option<&OsString>, streams: Streams<'_>) -> ExitCode {
     let (stream, code) = if error.use_stderr() {
         (streams.err, ExitCode::from(2))
     } else {
         (streams.out, ExitCode::SUCCESS)
     };
-    let known = mistyped(error).and_then(missing_command::sentence);
+    let mistyped = mistyped(error).filter(|word| first.is_some_and(|first| first == word));
+    let known = mistyped.and_then(missing_command::sentence);
     let _ = match known {
         Some(sentence) => writeln!(stream, "{sentence}"),
         None => write!(stream, "{}", error.render()),
@@ -137,7 +139,7 @@ fn write_usage(error: &clap::Error, streams: Streams<'_>) -> ExitCode {
     code
 }
 
-/// Returns the word that stands where a command is expected.
+/// Returns the word that is neither a command nor an argument.
 fn mistyped(error: &clap::Error) -> Option<&str> {
     let word = match error.kind() {
         ErrorKind::InvalidSubcommand => error.get(ContextKind::InvalidSubcommand),

@@ -1,7 +1,7 @@
 //! Commands of other programs that people type, each with the command of this one.
 
 /// The commands that people type, with what to use.
-const HINTS: [(&[&str], &str); 10] = [
+const HINTS: [(&[&str], &str); 11] = [
     (
         &["validate", "configtest", "test", "verify", "lint"],
         "use `proxy check`",
@@ -26,10 +26,8 @@ const HINTS: [(&[&str], &str); 10] = [
         &["renew", "revoke", "import", "list", "certificates", "cert"],
         "use `proxy certs`, whose `--help` lists its commands",
     ),
-    (
-        &["untrust", "hash", "htpasswd"],
-        "use `proxy trust --remove` or `proxy hash-password`",
-    ),
+    (&["untrust"], "use `proxy trust --remove`"),
+    (&["hash", "htpasswd"], "use `proxy hash-password`"),
 ];
 
 /// Returns the sentence about a command that does not exist, if people know it from other programs.

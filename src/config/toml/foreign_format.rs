@@ -22,7 +22,14 @@ impl ForeignFormat {
             let line = lines.iter().find(|line| is_foreign(line))?;
             Some(line.as_ptr() as usize - start)
         };
-        let block = find(|line| line.ends_with('{') && !line.contains('='));
+        let mut tokens = text.split_whitespace().flat_map(str::chars);
+        if tokens.next() == Some('{') && matches!(tokens.next(), Some('"' | '}')) {
+            return Some(Self {
+                name: "JSON",
+                offset: text.find('{').unwrap_or_default(),
+            });
+        }
+        let block = find(opens_block);
         let statement = find(|line| line.ends_with(';') && !line.contains('='));
         if let (Some(block), Some(_)) = (block, statement) {
             return Some(Self {
@@ -45,6 +52,12 @@ impl ForeignFormat {
                 .map_or(0, |line| line.as_ptr() as usize - start),
         })
     }
+}
+
+/// `true` for a line such as `app.example.org {`. A brace without a word before it may belong to TOML.
+fn opens_block(line: &str) -> bool {
+    line.strip_suffix('{')
+        .is_some_and(|word| !word.is_empty() && !word.contains(['=', '"', '\'', '[', ',', '{']))
 }
 
 #[cfg(test)]
@@ -72,6 +85,12 @@ mod tests {
                 None,
             ),
             ("[sites]\n\"a.example\" = x;\n", None),
+            ("{ \"apps\": { \"http\": {\n} } }\n", Some("JSON")),
+            (
+                "{\n\temail a@b.example\n}\na.example {\n}\n",
+                Some("a Caddyfile"),
+            ),
+            ("issuers = [\n  {\n directory = x },\n]\n", None),
             ("", None),
         ] {
             assert_eq!(

@@ -105,8 +105,19 @@ impl HeaderScan {
 
 /// `true` if the value of Accept names HTML. Wildcards, which command-line programs send, do not count.
 fn names_html(accept: &[u8]) -> bool {
-    const HTML: &[u8] = b"text/html";
-    accept.starts_with(HTML) || accept.windows(HTML.len()).any(|part| part == HTML)
+    accept.split(|byte| *byte == b',').any(|element| {
+        let mut parts = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let is_html = parts
+            .next()
+            .is_some_and(|media| media.eq_ignore_ascii_case(b"text/html"));
+        is_html && !parts.any(is_zero_weight)
+    })
+}
+
+/// `true` for the weight 0, which means "not acceptable" (RFC 9110 section 12.4.2).
+fn is_zero_weight(parameter: &[u8]) -> bool {
+    matches!(parameter, [b'q' | b'Q', b'=', weight @ ..]
+        if weight.iter().all(|byte| matches!(byte, b'0' | b'.')))
 }
 
 /// Value of a field. `None` unless there is exactly one with this name.
@@ -138,7 +149,11 @@ mod tests {
     fn a_client_that_asks_for_html_is_recognized() {
         for (accept, expected) in [
             ("text/html,application/xhtml+xml;q=0.9", true),
-            ("application/xhtml+xml, text/html", true),
+            ("application/xhtml+xml, Text/HTML ;level=1", true),
+            ("text/html;q=0, application/json", false),
+            ("text/html; q=0.000", false),
+            ("text/html; q=0.001", true),
+            ("text/htmlx", false),
             ("*/*", false),
             ("application/json", false),
         ] {

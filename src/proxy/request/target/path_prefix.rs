@@ -20,6 +20,16 @@ pub enum PrefixError {
         /// Prefix before the segment with the wildcard.
         covering: PathPrefix,
     },
+    /// The text has a wildcard within a segment, which no prefix can express.
+    #[error(
+        "`{text}` has a wildcard, but a prefix covers whole segments only; write a route for each of them, as for `{segment}`"
+    )]
+    PartOfSegment {
+        /// The text.
+        text: String,
+        /// Prefix that ends where the wildcard stands.
+        segment: PathPrefix,
+    },
     /// The text has a character that paths can spell in several ways or cannot have.
     #[error(
         "a path prefix can only have letters, digits, slashes and `-._~!$&'()+,=:@`; other characters and percent-encoding are not allowed"
@@ -44,9 +54,17 @@ impl PathPrefix {
             return Err(PrefixError::Slash);
         };
         if let Some((before, _)) = text.split_once('*') {
-            return Err(PrefixError::Wildcard {
-                text: text.to_owned(),
-                covering: Self::parse(before)?,
+            let (text, prefix) = (text.to_owned(), Self::parse(before)?);
+            return Err(if before.ends_with('/') {
+                PrefixError::Wildcard {
+                    text,
+                    covering: prefix,
+                }
+            } else {
+                PrefixError::PartOfSegment {
+                    text,
+                    segment: prefix,
+                }
             });
         }
         let inner = inner.strip_suffix('/').unwrap_or(inner);
@@ -141,7 +159,6 @@ mod tests {
     fn a_wildcard_is_refused_with_the_prefix_that_covers_the_same() {
         for (text, covering) in [
             ("/api/*", "/api"),
-            ("/api*", "/api"),
             ("/api/**", "/api"),
             ("/api/*/users", "/api"),
             ("/*", "/"),
@@ -151,5 +168,10 @@ mod tests {
                 format!("`{text}` has a wildcard; use `{covering}`, which covers all below it");
             assert_eq!(error, expected);
         }
+        let error = PathPrefix::parse("/v1/api*").unwrap_err().to_string();
+        assert!(
+            error.contains("whole segments only") && error.ends_with("as for `/v1/api`"),
+            "{error}"
+        );
     }
 }

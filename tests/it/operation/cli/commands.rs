@@ -86,6 +86,7 @@ fn bad_usage_is_explained_and_starts_nothing() {
         ),
         (&["demo", "--listen-http", "8080"], "--listen-http: `8080`"),
         (&["chekc"], "'check'"),
+        (&["run", "config"], "unexpected argument 'config'"),
         (
             &["validate"],
             "there is no command `validate`; use `proxy check`\n",
