@@ -108,7 +108,9 @@ mod upstreams {
     mod compatibility {
         mod backend_host;
         mod connection_logins;
+        mod git;
         mod old_backends;
+        mod registry;
         mod request_buffer;
         mod webdav;
     }

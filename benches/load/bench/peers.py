@@ -12,7 +12,7 @@ from .tools import ROOT
 CONFIGS = ROOT / "benches/load/peers"
 NAME = "bench.test"
 THREADS = 2
-SMALL, LARGE = 1024, 1 << 20
+SMALL, MEDIUM, LARGE = 1024, 64 << 10, 1 << 20
 
 
 class Certificate:
@@ -63,7 +63,9 @@ class Starter:
             "MORE_SITES": self.sites(more_sites), **self.http2_of_nginx(), **values,
         }
         written = render(CONFIGS / (config or DEFAULTS[kind]), folder, values)
-        (folder / "large").write_bytes(b"l" * LARGE) if kind == "upstream" else None
+        if kind == "upstream":
+            (folder / "medium").write_bytes(b"m" * MEDIUM)
+            (folder / "large").write_bytes(b"l" * LARGE)
         process = Process(kind, self.command(kind, written), folder, environment(folder, self.threads))
         try:
             peer = Peer(kind, process, port, secure=kind not in ("upstream", "relay"))

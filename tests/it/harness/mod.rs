@@ -18,6 +18,7 @@ pub(crate) mod backends {
     pub(crate) mod nginx;
     pub(crate) mod node;
     pub(crate) mod origin;
+    pub(crate) mod registry;
     pub(crate) mod web_app;
 }
 
