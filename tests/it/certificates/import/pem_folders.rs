@@ -112,7 +112,7 @@ fn an_incomplete_or_untidy_chain_is_imported_with_a_warning() {
     let ca = Ca::new();
     let leaf = ca.sign(&["www.example.org"], 30 * DAY);
     let stranger = Ca::new().intermediate.pem();
-    let missing = "the certificate of CN=an intermediate is missing; append it to the file";
+    let missing = "the certificate of CN=an intermediate is missing; unless clients have it, put it into a PEM file";
     for (chain, warning) in [
         (leaf.leaf.clone(), missing),
         (
