@@ -10,7 +10,7 @@
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream                 right tower: requests
 //! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  tasks  trust  prometheus
-//! log_limit  uninterrupted  non_blocking_writer
+//! log_limit  uninterrupted  non_blocking_writer  printable
 //! ```
 //!
 //! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.
@@ -39,6 +39,7 @@ pub mod name;
 pub mod non_blocking_writer;
 pub mod pem;
 pub mod per_worker;
+pub mod printable;
 pub mod prometheus;
 pub mod tasks;
 pub mod trust;

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::acme::client::Client;
 use crate::acme::error::{Error, Step};
-use crate::acme::resource::printable;
+use crate::printable::printable;
 
 /// Time until the next request if the CA sends no Retry-After (RFC 9773 section 4.3.2).
 const USUAL_WAIT: Duration = Duration::from_secs(6 * 3600);

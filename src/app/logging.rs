@@ -2,7 +2,7 @@
 //!
 //! A reader of standard error that stops reading delays nothing: lines wait in a queue, and are lost when it is full.
 
-use std::io;
+use std::io::{self, Write};
 
 use tracing::{Level, error, warn};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -12,6 +12,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::{LogFormat, LogOptions};
 use crate::non_blocking_writer::NonBlockingWriter;
+use crate::printable::single_line;
 
 /// The open log of the process.
 #[derive(Debug)]
@@ -29,6 +30,24 @@ impl Log {
     /// Waits until the last lines are written, but not long.
     pub(super) fn finish(&self) {
         self.lines.finish();
+    }
+}
+
+/// Writes each event as one line, so that no text of a peer in it can pass for another event.
+#[derive(Clone, Debug)]
+struct SingleLines<W>(W);
+
+impl<W: Write> Write for SingleLines<W> {
+    /// Writes an event, which the log always hands over as a whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = single_line(text.trim_end_matches('\n'));
+        self.0.write_all(format!("{line}\n").as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -55,7 +74,7 @@ pub(super) fn start(options: &LogOptions) -> io::Result<Log> {
             "lines of the log were lost: standard error was not read"
         );
     })?;
-    let writer = lines.clone();
+    let writer = SingleLines(lines.clone());
     let layer = fmt::layer()
         .with_writer(move || writer.clone())
         .with_target(false);
@@ -84,4 +103,20 @@ pub(super) fn start(options: &LogOptions) -> io::Result<Log> {
         filter: handle,
         lines,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_whatever_is_in_it() {
+        let mut lines = SingleLines(Vec::new());
+        lines
+            .write_all("\u{1b}[32m INFO\u{1b}[0m a CN=x\nERROR\r b\n".as_bytes())
+            .unwrap();
+        lines.write_all(b"plain\n").unwrap();
+        let expected = "\u{1b}[32m INFO\u{1b}[0m a CN=x\\nERROR\\r b\nplain\n";
+        assert_eq!(String::from_utf8(lines.0).unwrap(), expected);
+    }
 }

@@ -28,7 +28,7 @@ pub use budget::{
     Reach, RetryLater, Usage,
 };
 pub use certificate::{
-    CertCache, Certificate, CertificateError, Description, Flaw, PrivateKey, TlsFiles,
+    CertCache, Certificate, CertificateError, Description, Flaw, PrivateKey, ReadPair, TlsFiles,
 };
 pub use clock::Clock;
 pub use dns::{Caa, CaaSet, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer};

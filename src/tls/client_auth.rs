@@ -7,14 +7,13 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{self, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::server::VerifierBuilderError;
 use rustls::server::danger::ClientCertVerifier;
 
 use super::distinguished_name;
 use crate::pem;
-use crate::trust::ClientVerifier;
+use crate::trust::{ClientVerifier, GivenRoots};
 
 /// Whether clients need a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +28,7 @@ pub enum ClientAuthMode {
 /// The client certificates that a site accepts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAuthOptions {
-    /// PEM file with the CAs.
+    /// PEM file with CAs and certificates of single clients.
     pub ca: PathBuf,
     /// Whether clients need a certificate.
     pub mode: ClientAuthMode,
@@ -47,8 +46,8 @@ pub enum ClientAuthError {
         #[source]
         source: pem::Error,
     },
-    /// One of its certificates cannot be the certificate of a CA.
-    #[error("{} has a certificate that cannot be a CA's: {source}", path.display())]
+    /// One of its certificates is neither a CA's nor a client's.
+    #[error("{} has a certificate that is neither a CA's nor a client's: {source}", path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
@@ -65,7 +64,7 @@ pub enum ClientAuthError {
     },
 }
 
-/// The verification of client certificates by one set of CAs in one mode.
+/// The verification of client certificates by one file in one mode.
 #[derive(Clone)]
 pub struct ClientAuth {
     pub(super) verifier: Arc<dyn ClientCertVerifier>,
@@ -81,19 +80,18 @@ impl ClientAuth {
             source,
         };
         let given = pem::read_certificates(path).map_err(unreadable)?;
-        let mut roots = RootCertStore::empty();
         let mut policy = digest::Context::new(&SHA256);
         policy.update(&[u8::from(options.mode == ClientAuthMode::Required)]);
         for certificate in &given {
             policy.update(digest::digest(&SHA256, certificate).as_ref());
-            let added = roots.add(certificate.clone());
-            added.map_err(|source| ClientAuthError::Certificate {
-                path: path.clone(),
-                source,
-            })?;
         }
+        let given = GivenRoots::new(given);
+        let given = given.map_err(|source| ClientAuthError::Certificate {
+            path: path.clone(),
+            source,
+        })?;
         let is_required = options.mode == ClientAuthMode::Required;
-        let verifier = ClientVerifier::new(roots, &given, is_required);
+        let verifier = ClientVerifier::new(given, is_required);
         let verifier = verifier.map_err(|source| ClientAuthError::Verifier {
             path: path.clone(),
             source,
@@ -105,7 +103,7 @@ impl ClientAuth {
         })
     }
 
-    /// Returns a value that is equal for the same CAs in the same mode.
+    /// Returns a value that is equal for the same certificates in the same mode.
     #[must_use]
     pub fn policy(&self) -> [u8; 32] {
         self.policy

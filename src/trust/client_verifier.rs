@@ -4,59 +4,53 @@ use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-use super::pinned::{Pinned, check_time};
+use super::given_roots::{GivenRoots, check_time};
 use super::unknown_certificate::UnknownCertificate;
 
-/// Believes a client whose certificate one of the given roots has signed, or is one of them itself.
+/// Believes a client whose certificate one of the given CAs has signed, or is one of the given ones itself.
 #[derive(Debug)]
 pub struct ClientVerifier {
-    by_roots: Arc<dyn ClientCertVerifier>,
-    pinned: Pinned,
-    /// Names by which clients choose their certificate.
+    /// `None` if no CA is given.
+    by_roots: Option<Arc<dyn ClientCertVerifier>>,
+    given: GivenRoots,
+    algorithms: WebPkiSupportedAlgorithms,
+    is_required: bool,
+    /// Issuers by which clients choose their certificate.
     hints: Vec<DistinguishedName>,
 }
 
 impl ClientVerifier {
-    /// Creates a verifier with `given` roots, which are also in `roots`. Without a certificate, clients are refused if
-    /// `is_required` is set.
-    pub fn new(
-        roots: RootCertStore,
-        given: &[CertificateDer<'static>],
-        is_required: bool,
-    ) -> Result<Self, VerifierBuilderError> {
+    /// Creates a verifier. Without a certificate, clients are refused if `is_required` is set.
+    pub fn new(given: GivenRoots, is_required: bool) -> Result<Self, VerifierBuilderError> {
         let provider = Arc::new(default_provider());
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-        let builder = if is_required {
-            builder
+        let algorithms = provider.signature_verification_algorithms;
+        let roots = given.authorities().clone();
+        let by_roots = if roots.is_empty() && !given.is_empty() {
+            None
         } else {
-            builder.allow_unauthenticated()
+            let roots = Arc::new(roots);
+            Some(WebPkiClientVerifier::builder_with_provider(roots, provider).build()?)
         };
-        let by_roots = builder.build()?;
-        let pinned = Pinned::new(given);
-        // A client offers a certificate whose issuer is among the hints.
-        let others = pinned.other_issuers().into_iter();
-        let others = others.map(DistinguishedName::from);
-        let hints = by_roots.root_hint_subjects().iter().cloned();
+        let hints = given.issuers().into_iter().map(DistinguishedName::from);
         Ok(Self {
-            hints: hints.chain(others).collect(),
             by_roots,
-            pinned,
+            hints: hints.collect(),
+            given,
+            algorithms,
+            is_required,
         })
     }
 }
 
 impl ClientCertVerifier for ClientVerifier {
-    fn offer_client_auth(&self) -> bool {
-        self.by_roots.offer_client_auth()
-    }
-
     fn client_auth_mandatory(&self) -> bool {
-        self.by_roots.client_auth_mandatory()
+        self.is_required
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -69,13 +63,14 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if self.pinned.holds(end_entity) {
+        if self.given.holds(end_entity) {
             check_time(end_entity, now)?;
             return Ok(ClientCertVerified::assertion());
         }
-        let verified = self
-            .by_roots
-            .verify_client_cert(end_entity, intermediates, now);
+        let verified = match &self.by_roots {
+            Some(roots) => roots.verify_client_cert(end_entity, intermediates, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
         verified.map_err(|error| UnknownCertificate::describe(error, end_entity))
     }
 
@@ -85,7 +80,7 @@ impl ClientCertVerifier for ClientVerifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.by_roots.verify_tls12_signature(message, cert, signed)
+        verify_tls12_signature(message, cert, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -94,10 +89,53 @@ impl ClientCertVerifier for ClientVerifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.by_roots.verify_tls13_signature(message, cert, signed)
+        verify_tls13_signature(message, cert, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.by_roots.supported_verify_schemes()
+        self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params
+    }
+
+    #[test]
+    fn a_given_client_is_believed_and_what_its_key_has_signed_is_not() {
+        let vendor_key = KeyPair::generate().unwrap();
+        let mut vendor = params("vendor");
+        vendor.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let vendor = Issuer::from_params(&vendor, &vendor_key);
+        for is_ca in [IsCa::NoCa, IsCa::ExplicitNoCa] {
+            let (mut alice, key) = (params("alice"), KeyPair::generate().unwrap());
+            alice.is_ca = is_ca;
+            let by_vendor = alice.signed_by(&key, &vendor).unwrap();
+            let by_itself = alice.self_signed(&key).unwrap();
+            let signer = Issuer::from_params(&alice, &key);
+            let admin = params("admin").signed_by(&KeyPair::generate().unwrap(), &signer);
+            let admin = CertificateDer::from(admin.unwrap());
+            for given in [by_vendor, by_itself] {
+                let given = CertificateDer::from(given);
+                let roots = GivenRoots::new(vec![given.clone()]).unwrap();
+                let verifier = ClientVerifier::new(roots, true).unwrap();
+                let now = UnixTime::now();
+                verifier.verify_client_cert(&given, &[], now).unwrap();
+                let refused = verifier
+                    .verify_client_cert(&admin, &[given], now)
+                    .unwrap_err();
+                assert!(UnknownCertificate::of(&refused).is_some(), "{refused}");
+                assert!(verifier.client_auth_mandatory() && !verifier.hints.is_empty());
+            }
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! The question whether a TLS peer is believed: by roots, or by its very certificate.
 
 mod client_verifier;
-mod pinned;
+mod given_roots;
 mod server_verifier;
 mod unknown_certificate;
 
 pub use client_verifier::ClientVerifier;
+pub use given_roots::GivenRoots;
 pub use server_verifier::ServerVerifier;
 pub use unknown_certificate::UnknownCertificate;

@@ -5,30 +5,39 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::pinned::{Pinned, check_name, check_time};
+use super::given_roots::{GivenRoots, check_name, check_time};
 use super::unknown_certificate::UnknownCertificate;
 
-/// Believes a server whose certificate a root has signed, or is one of the given roots itself.
+/// Believes a server whose certificate a root has signed, or is one of the given ones itself.
 #[derive(Debug)]
 pub struct ServerVerifier {
-    by_roots: Arc<WebPkiServerVerifier>,
-    pinned: Pinned,
+    /// `None` if the given certificates are of no CA, and there are no other roots.
+    by_roots: Option<Arc<WebPkiServerVerifier>>,
+    given: GivenRoots,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ServerVerifier {
-    /// Creates a verifier with all `roots`, of which an operator has given some.
-    pub fn new(
-        roots: RootCertStore,
-        given: &[CertificateDer<'static>],
-    ) -> Result<Self, VerifierBuilderError> {
+    /// Creates a verifier with the roots of the `system` and those that an operator has `given`. Fails if there are none.
+    pub fn new(system: RootCertStore, given: GivenRoots) -> Result<Self, VerifierBuilderError> {
         let provider = Arc::new(default_provider());
-        let by_roots = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let algorithms = provider.signature_verification_algorithms;
+        let mut roots = system;
+        roots.extend(given.authorities().roots.iter().cloned());
+        let by_roots = if roots.is_empty() && !given.is_empty() {
+            None
+        } else {
+            let roots = Arc::new(roots);
+            Some(WebPkiServerVerifier::builder_with_provider(roots, provider).build()?)
+        };
         Ok(Self {
-            by_roots: by_roots.build()?,
-            pinned: Pinned::new(given),
+            by_roots,
+            given,
+            algorithms,
         })
     }
 }
@@ -42,18 +51,17 @@ impl ServerCertVerifier for ServerVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.pinned.holds(end_entity) {
+        if self.given.holds(end_entity) {
             check_name(end_entity, server_name)?;
             check_time(end_entity, now)?;
             return Ok(ServerCertVerified::assertion());
         }
-        let verified = self.by_roots.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
+        let verified = match &self.by_roots {
+            Some(roots) => {
+                roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
         verified.map_err(|error| UnknownCertificate::describe(error, end_entity))
     }
 
@@ -63,7 +71,7 @@ impl ServerCertVerifier for ServerVerifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.by_roots.verify_tls12_signature(message, cert, signed)
+        verify_tls12_signature(message, cert, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -72,11 +80,11 @@ impl ServerCertVerifier for ServerVerifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.by_roots.verify_tls13_signature(message, cert, signed)
+        verify_tls13_signature(message, cert, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.by_roots.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
@@ -103,9 +111,8 @@ mod tests {
         sent: &CertificateDer<'_>,
         name: &str,
     ) -> Result<(), Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add(given.clone()).unwrap();
-        let verifier = ServerVerifier::new(roots, std::slice::from_ref(given)).unwrap();
+        let given = GivenRoots::new(vec![given.clone()]).unwrap();
+        let verifier = ServerVerifier::new(RootCertStore::empty(), given).unwrap();
         let name = ServerName::try_from(name).unwrap();
         let verified = verifier.verify_server_cert(sent, &[], &name, &[], UnixTime::now());
         verified.map(drop)
@@ -163,5 +170,48 @@ mod tests {
         let known = UnknownCertificate::of(&refused).unwrap_or_else(|| panic!("{refused:?}"));
         assert_eq!(*known, UnknownCertificate::new(&other));
         assert_eq!(known.fingerprint().len(), 32 * 3 - 1);
+    }
+
+    #[test]
+    fn the_key_of_a_given_server_signs_for_nobody_else() {
+        let other_key = KeyPair::generate().unwrap();
+        let mut other = params(&[]);
+        other.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let other = rcgen::Issuer::from_params(&other, &other_key);
+        for is_ca in [IsCa::NoCa, IsCa::ExplicitNoCa] {
+            let (mut nas, key) = (params(&["nas.example.org"]), KeyPair::generate().unwrap());
+            nas.is_ca = is_ca;
+            let (by_itself, by_other) = (nas.self_signed(&key), nas.signed_by(&key, &other));
+            let signer = rcgen::Issuer::from_params(&nas, &key);
+            let bank = params(&["bank.example.org"]);
+            let bank = bank
+                .signed_by(&KeyPair::generate().unwrap(), &signer)
+                .unwrap();
+            let bank = CertificateDer::from(bank);
+            for given in [by_itself, by_other] {
+                let given = CertificateDer::from(given.unwrap());
+                let refused = verify(&given, &bank, "bank.example.org").unwrap_err();
+                assert!(UnknownCertificate::of(&refused).is_some(), "{refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_given_ca_has_signed_is_believed() {
+        let (mut ca, key) = (params(&[]), KeyPair::generate().unwrap());
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let given = CertificateDer::from(ca.self_signed(&key).unwrap());
+        let issuer = rcgen::Issuer::from_params(&ca, &key);
+        let nas = params(&["nas.example.org"]);
+        let nas = nas
+            .signed_by(&KeyPair::generate().unwrap(), &issuer)
+            .unwrap();
+        assert_eq!(verify(&given, &nas.into(), "nas.example.org"), Ok(()));
+    }
+
+    #[test]
+    fn without_any_root_there_is_no_verifier() {
+        let verifier = ServerVerifier::new(RootCertStore::empty(), GivenRoots::default());
+        assert!(verifier.is_err());
     }
 }

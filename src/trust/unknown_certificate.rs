@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error, OtherError};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The certificate of a peer that is not believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,16 +40,25 @@ impl UnknownCertificate {
 
     /// Adds the fingerprint to an error if it says that the certificate has no known root.
     pub(super) fn describe(error: Error, certificate: &CertificateDer<'_>) -> Error {
-        match error {
+        let is_unknown = match &error {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
             // Some self-signed certificates fail because they say that they are a CA's.
-            Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::Other(_),
-            ) => Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(
-                Self::new(certificate),
-            )))),
-            other => other,
+            Error::InvalidCertificate(CertificateError::Other(_)) => says_ca(certificate),
+            _ => false,
+        };
+        if is_unknown {
+            let unknown = OtherError(Arc::new(Self::new(certificate)));
+            CertificateError::Other(unknown).into()
+        } else {
+            error
         }
     }
+}
+
+/// Whether a certificate says that it is a CA's. The library then refuses it before it looks for its issuer.
+fn says_ca(certificate: &CertificateDer<'_>) -> bool {
+    let parsed = X509Certificate::from_der(certificate);
+    parsed.is_ok_and(|(_, it)| matches!(it.basic_constraints(), Ok(Some(it)) if it.value.ca))
 }
 
 impl fmt::Display for UnknownCertificate {

@@ -2,8 +2,8 @@
 
 use super::graph::Graph;
 
-/// For each room, the rooms that it may import. The ground is the twelve rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 23] = [
+/// For each room, the rooms that it may import. The ground is the thirteen rooms that may import none.
+pub(crate) const EDGES: [(&str, &[&str]); 24] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
@@ -12,11 +12,12 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
     ("pem", &[]),
     ("non_blocking_writer", &[]),
     ("per_worker", &[]),
+    ("printable", &[]),
     ("tasks", &[]),
     ("trust", &[]),
     ("uninterrupted", &[]),
     ("prometheus", &[]),
-    ("acme", &["backoff", "name", "pem", "trust"]),
+    ("acme", &["backoff", "name", "pem", "printable", "trust"]),
     ("storage", &["name", "tasks"]),
     (
         "certs",
@@ -29,6 +30,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
             "dns_client",
             "pem",
             "per_worker",
+            "printable",
             "tasks",
             "prometheus",
         ],
@@ -122,6 +124,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
             "pem",
             "non_blocking_writer",
             "per_worker",
+            "printable",
             "tasks",
             "prometheus",
         ],
@@ -130,7 +133,14 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
     // proxy ask it over the admin socket.
     (
         "cli",
-        &["app", "config", "admin", "tasks", "non_blocking_writer"],
+        &[
+            "app",
+            "config",
+            "admin",
+            "tasks",
+            "non_blocking_writer",
+            "printable",
+        ],
     ),
 ];
 

@@ -22,6 +22,9 @@ use crate::acme::resource::Directory;
 /// Longest response in bytes. A certificate chain has a few KiB, and everything else is shorter.
 const BODY_LIMIT: usize = 1 << 20;
 
+/// Longest URL in bytes. Relative URLs in an answer get as long as the URL of the answer.
+const URL_LIMIT: usize = 4096;
+
 /// Most redirects of a GET that are followed.
 const REDIRECTS: usize = 3;
 
@@ -274,6 +277,10 @@ impl Client {
         request: reqwest::RequestBuilder,
     ) -> Result<Response, Error> {
         require_https(step, url)?;
+        if url.as_str().len() > URL_LIMIT {
+            let limit = URL_LIMIT;
+            return Err(Error::LongUrl { step, limit });
+        }
         let failed = |source| self.failure(step, url, source);
         let mut answer = request.send().await.map_err(failed)?;
         let mut response = Response {

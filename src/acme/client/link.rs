@@ -3,7 +3,10 @@
 use http::header::{HeaderMap, LINK};
 use url::Url;
 
-/// Returns the targets of all links with this relation, in the CA's order. Relative targets are resolved against `base`.
+/// Most links of one relation that are read.
+const MOST: usize = 20;
+
+/// Returns the targets of the first links with this relation, in the CA's order. Relative targets are resolved against `base`.
 pub(in crate::acme) fn links(headers: &HeaderMap, base: &Url, relation: &str) -> Vec<Url> {
     let values = headers.get_all(LINK).into_iter();
     values
@@ -13,6 +16,7 @@ pub(in crate::acme) fn links(headers: &HeaderMap, base: &Url, relation: &str) ->
             let mut relations = relations.split_ascii_whitespace();
             relations.any(|word| word.eq_ignore_ascii_case(relation))
         })
+        .take(MOST)
         .filter_map(|(target, _)| base.join(target).ok())
         .collect()
 }
@@ -81,5 +85,14 @@ mod tests {
                 "https://other.test/3"
             ]
         );
+    }
+
+    #[test]
+    fn only_the_first_of_many_links_are_read() {
+        let mut headers = HeaderMap::new();
+        let value = "<a>;rel=up,".repeat(1000);
+        headers.append(LINK, HeaderValue::from_str(&value).unwrap());
+        let base = Url::parse("https://ca.test/x/0").unwrap();
+        assert_eq!(links(&headers, &base, "up").len(), MOST);
     }
 }

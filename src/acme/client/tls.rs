@@ -7,7 +7,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::acme::error::Error;
 use crate::pem;
-use crate::trust::ServerVerifier;
+use crate::trust::{GivenRoots, ServerVerifier};
 
 /// Sets up TLS to the CA, which is verified by the system's roots and the given ones. Blocks while it reads the former.
 pub(super) fn tls_config(root_pem: Option<&[u8]>) -> Result<ClientConfig, Error> {
@@ -17,11 +17,8 @@ pub(super) fn tls_config(root_pem: Option<&[u8]>) -> Result<ClientConfig, Error>
     };
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for root in &given {
-        let added = roots.add(root.clone());
-        added.map_err(|error| Error::Root(error.into()))?;
-    }
-    let verifier = ServerVerifier::new(roots, &given);
+    let given = GivenRoots::new(given).map_err(|error| Error::Root(error.into()))?;
+    let verifier = ServerVerifier::new(roots, given);
     let verifier = verifier.map_err(|error| Error::Setup(error.into()))?;
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
     let config = config.with_safe_default_protocol_versions();

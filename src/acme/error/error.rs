@@ -12,9 +12,13 @@ use super::step::Step;
 use crate::acme::resource::{
     AuthorizationStatus, ChallengeType, Excerpt, Identifier, OrderStatus, Problem, ProblemKind,
 };
+use crate::printable::printable;
 
 /// Longest Retry-After that a running order waits for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Most characters of a URL that are shown.
+const URL: usize = 200;
 
 /// The error of a library.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -52,12 +56,20 @@ pub enum Error {
     )]
     Setup(#[source] Cause),
     /// The URL is not https, which RFC 8555 section 6.1 requires.
-    #[error("could not {step}: {url} is not https")]
+    #[error("could not {step}: {} is not https", printable(.url.as_str(), URL))]
     NotHttps {
         /// The step that failed.
         step: Step,
         /// The URL.
         url: Url,
+    },
+    /// The CA gave a URL that is too long. No request was sent to it.
+    #[error("could not {step}: the CA gave a URL longer than {limit} bytes")]
+    LongUrl {
+        /// The step that failed.
+        step: Step,
+        /// The limit in bytes.
+        limit: usize,
     },
     /// The CA could not be reached. The request was not sent.
     #[error("could not {step}: no connection to the CA at {}", authority(.url))]

@@ -12,6 +12,7 @@ impl Error {
     pub fn step(&self) -> Option<Step> {
         match self {
             Self::NotHttps { step, .. }
+            | Self::LongUrl { step, .. }
             | Self::Connect { step, .. }
             | Self::Lost { step, .. }
             | Self::Timeout { step, .. }

@@ -3,7 +3,11 @@
 use std::error::Error;
 use std::io;
 
+use crate::printable::printable;
 use crate::trust::UnknownCertificate;
+
+/// Most characters of a cause that are shown. It may quote what the CA sent.
+const SHOWN: usize = 500;
 
 /// Returns the text of the root cause, if an operator can use it.
 pub(in crate::acme) fn root_cause_text(error: &dyn Error) -> Option<String> {
@@ -12,7 +16,7 @@ pub(in crate::acme) fn root_cause_text(error: &dyn Error) -> Option<String> {
     Some(
         match root.downcast_ref::<io::Error>().map(io::Error::kind) {
             Some(io::ErrorKind::UnexpectedEof) => "it was closed before the answer came".to_owned(),
-            _ => root.to_string(),
+            _ => printable(&root.to_string(), SHOWN),
         },
     )
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::acme::resource::{ChallengeType, Identifier, Problem, ProblemKind, printable};
+use crate::acme::resource::{ChallengeType, Identifier, Problem, ProblemKind};
+
+/// Most types of challenges that are listed.
+const SHOWN: usize = 10;
 
 pub(in crate::acme) fn authority(url: &Url) -> &str {
     &url[url::Position::BeforeHost..url::Position::AfterPort]
@@ -24,11 +27,13 @@ pub(in crate::acme) fn because(problem: Option<&Problem>) -> String {
 pub(in crate::acme) fn listed(types: &[ChallengeType], separator: &str) -> String {
     match types {
         [] => "nothing".to_owned(),
-        types => types
-            .iter()
-            .map(|kind| printable(&kind.to_string(), 40))
-            .collect::<Vec<_>>()
-            .join(separator),
+        types => {
+            let mut names: Vec<_> = types.iter().take(SHOWN).map(ToString::to_string).collect();
+            if types.len() > SHOWN {
+                names.push("others".to_owned());
+            }
+            names.join(separator)
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use url::Url;
 use super::account_key::AccountKey;
 use super::jws::{Header, Jws};
 use crate::acme::error::Error;
-use crate::acme::resource::{Problem, ProblemKind, printable};
+use crate::acme::resource::{Problem, ProblemKind};
+use crate::printable::printable;
 
 /// CAs show their keys with or without padding.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(

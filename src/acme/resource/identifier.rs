@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::{HostName, HostPattern};
 
+/// Longest name in characters, with `*.` before it.
+const LONGEST: usize = 255;
+
 /// A name or an address that a certificate is for (RFC 8555 section 7.1.4, RFC 8738).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Identifier {
@@ -63,11 +66,18 @@ struct WireIdentifier {
 impl WireIdentifier {
     fn parse(self) -> Option<Identifier> {
         match self.r#type.as_str() {
-            "dns" => Some(Identifier::Dns(self.value.to_ascii_lowercase())),
+            "dns" => {
+                is_plain(&self.value).then(|| Identifier::Dns(self.value.to_ascii_lowercase()))
+            }
             "ip" => self.value.parse().ok().map(Identifier::Ip),
             _ => None,
         }
     }
+}
+
+/// Whether a text of the CA can be a name. Whatever else it is, it is not printed.
+fn is_plain(name: &str) -> bool {
+    name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl Serialize for Identifier {
@@ -114,6 +124,17 @@ mod tests {
             Some(Identifier::Dns("*.example.org".to_owned()))
         );
         assert_eq!(Identifier::of_pattern(&HostPattern::Any), None);
+    }
+
+    #[test]
+    fn what_cannot_be_a_name_is_no_identifier() {
+        let read = |value: &str| {
+            let json = serde_json::json!({"type": "dns", "value": value});
+            serde_json::from_value::<Identifier>(json).ok()
+        };
+        assert!(read("_a.Example.org").is_some() && read("*.example.org").is_some());
+        assert_eq!(read("a\nb"), None);
+        assert_eq!(read(&"a".repeat(300)), None);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use url::Url;
 
-/// The members of resources that hold a URL or a list of URLs.
-const URL_MEMBERS: [&str; 10] = [
+/// The members of resources that hold a URL.
+const URLS: [&str; 10] = [
     "newNonce",
     "newAccount",
     "newOrder",
@@ -17,13 +17,22 @@ const URL_MEMBERS: [&str; 10] = [
     "keyChange",
     "renewalInfo",
     "orders",
-    "authorizations",
     "finalize",
     "certificate",
+    CHALLENGE_URL,
 ];
 
 /// The member of a challenge that holds its URL.
 const CHALLENGE_URL: &str = "url";
+
+/// The member of an order that holds a list of URLs.
+const AUTHORIZATIONS: &str = "authorizations";
+
+/// The member of an authorization that holds a list of challenges.
+const CHALLENGES: &str = "challenges";
+
+/// Most items of a list of URLs or challenges. An order is for one name, and a challenge has a handful of types.
+const LONGEST_LIST: usize = 100;
 
 /// The object whose names matter even if their values are empty.
 const PROFILES: &str = "profiles";
@@ -37,26 +46,26 @@ pub(in crate::acme) fn read<T: DeserializeOwned>(
     let text = String::from_utf8_lossy(body);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut value: Value = serde_json::from_str(text)?;
-    tidy(&mut value, base);
+    tidy(&mut value);
+    if let Some(base) = base {
+        resolve(&mut value, base);
+    }
     serde_json::from_value(value)
 }
 
-/// Removes the members and items without content, and makes URLs absolute.
-fn tidy(value: &mut Value, base: Option<&Url>) {
+/// Removes the members and items without content.
+fn tidy(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
-                if name == CHALLENGE_URL || URL_MEMBERS.contains(&name.as_str()) {
-                    make_absolute(member, base);
-                }
                 if name != PROFILES {
-                    tidy(member, base);
+                    tidy(member);
                 }
             }
             members.retain(|_, member| has_content(member));
         }
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| tidy(item, base));
+            items.iter_mut().for_each(tidy);
             items.retain(has_content);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => (),
@@ -73,22 +82,37 @@ fn has_content(value: &Value) -> bool {
     }
 }
 
-/// Replaces a URL, or each URL of a list, by the absolute one.
-fn make_absolute(value: &mut Value, base: Option<&Url>) {
-    match value {
-        Value::String(text) => {
-            if text.trim().is_empty() {
-                return;
-            }
-            if let Some(url) = base.and_then(|base| base.join(text).ok()) {
-                *text = url.into();
-            }
+/// Makes the URLs of a resource absolute. Each gets as long as the base, so that only those are resolved that are used, and
+/// lists are cut before.
+fn resolve(resource: &mut Value, base: &Url) {
+    for name in URLS {
+        make_absolute(resource.get_mut(name), base);
+    }
+    for url in list(resource, AUTHORIZATIONS) {
+        make_absolute(Some(url), base);
+    }
+    for challenge in list(resource, CHALLENGES) {
+        make_absolute(challenge.get_mut(CHALLENGE_URL), base);
+    }
+}
+
+/// Returns the items of a list, which is cut. A value that is not a list is a list of one item.
+fn list<'a>(resource: &'a mut Value, name: &str) -> &'a mut [Value] {
+    match resource.get_mut(name) {
+        Some(Value::Array(items)) => {
+            items.truncate(LONGEST_LIST);
+            items
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .filter(|item| item.is_string())
-            .for_each(|item| make_absolute(item, base)),
-        _ => (),
+        Some(single) => std::slice::from_mut(single),
+        None => &mut [],
+    }
+}
+
+fn make_absolute(member: Option<&mut Value>, base: &Url) {
+    if let Some(Value::String(text)) = member
+        && let Ok(url) = base.join(text)
+    {
+        *text = url.into();
     }
 }
 
@@ -172,6 +196,25 @@ mod tests {
             "status": "valid", "challenges": [{"url": "https://ca.test/c"}], "token": "/f"
         });
         assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn an_answer_does_not_grow_with_its_base() {
+        let path = "p".repeat(4000);
+        let base = Url::parse(&format!("https://ca.test/{path}/dir")).unwrap();
+        let many = |item: Value| vec![item; 50_000];
+        let body = json!({
+            "authorizations": many(json!("a")), "challenges": many(json!({"url": "a"})),
+            "orders": many(json!("a")), "other": many(json!({"url": "a", "finalize": "a"})),
+        });
+        let read: Value = read(body.to_string().as_bytes(), Some(&base)).unwrap();
+        assert_eq!(
+            read["authorizations"].as_array().unwrap().len(),
+            LONGEST_LIST
+        );
+        assert_eq!(read["challenges"].as_array().unwrap().len(), LONGEST_LIST);
+        let length = read.to_string().len();
+        assert!(length < 4_000_000, "{length}");
     }
 
     #[test]

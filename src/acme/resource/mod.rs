@@ -10,7 +10,6 @@ pub use problem::{Excerpt, Problem, ProblemKind, Subproblem};
 pub use resource::{AuthorizationStatus, ChallengeType, Directory, Meta, OrderStatus, ResourceUrl};
 
 pub(super) use json::read as read_json;
-pub(super) use problem::printable;
 pub(super) use resource::{
     AccountResource, AuthorizationResource, ChallengeResource, ChallengeStatus, OrderResource,
 };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::identifier::Identifier;
 use super::json::{items, or_default, read};
+use crate::printable::printable;
 
 /// Most characters of a peer's text that are shown.
 const SHOWN: usize = 500;
@@ -320,24 +321,6 @@ impl Excerpt {
     }
 }
 
-/// Escapes control characters in a peer's text, and cuts it after `limit` characters.
-pub(in crate::acme) fn printable(text: &str, limit: usize) -> String {
-    let mut shown = String::new();
-    for character in text.trim().chars().take(limit) {
-        if character.is_control() || is_direction_mark(character) {
-            shown.extend(character.escape_default())
-        } else {
-            shown.push(character)
-        }
-    }
-    shown
-}
-
-/// `true` for characters that reorder the text around them on a terminal.
-fn is_direction_mark(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -417,14 +400,5 @@ mod tests {
         for body in ["", "<html>", "{}", "[]", r#"{"status":"pending"}"#, "null"] {
             assert_eq!(Problem::parse(body.as_bytes()), None, "{body}");
         }
-    }
-
-    #[test]
-    fn the_text_of_a_peer_cannot_control_a_terminal() {
-        assert_eq!(
-            printable(" a\u{1b}[31m\nb\u{202e}c ", 100),
-            "a\\u{1b}[31m\\nb\\u{202e}c"
-        );
-        assert_eq!(printable("abcdef", 3), "abc");
     }
 }

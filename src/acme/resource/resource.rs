@@ -11,6 +11,10 @@ use url::Url;
 use super::identifier::Identifier;
 use super::json::{described_names, items, or_default};
 use super::problem::Problem;
+use crate::printable::printable;
+
+/// Most characters of a word that is not in RFC 8555 that are shown.
+const WORD: usize = 40;
 
 /// An absolute URL of one of the CA's resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +122,10 @@ pub enum OrderStatus {
 
 impl fmt::Display for OrderStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
+        match self {
+            Self::Unknown(word) => f.write_str(&printable(word, WORD)),
+            known => known.serialize(f),
+        }
     }
 }
 
@@ -194,7 +201,10 @@ pub enum AuthorizationStatus {
 
 impl fmt::Display for AuthorizationStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
+        match self {
+            Self::Unknown(word) => f.write_str(&printable(word, WORD)),
+            known => known.serialize(f),
+        }
     }
 }
 
@@ -269,7 +279,10 @@ pub enum ChallengeType {
 
 impl fmt::Display for ChallengeType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
+        match self {
+            Self::Unknown(word) => f.write_str(&printable(word, WORD)),
+            known => known.serialize(f),
+        }
     }
 }
 
@@ -327,6 +340,22 @@ mod tests {
         let http = authorization.challenge(&ChallengeType::Http01).unwrap();
         assert_eq!(http.status, ChallengeStatus::Unknown);
         assert!(authorization.challenge(&ChallengeType::Dns01).is_none());
+    }
+
+    #[test]
+    fn an_unknown_word_cannot_end_a_line_or_fill_it() {
+        let word = format!("a\nb{}", "x".repeat(1000));
+        let (order, authorization) = (
+            OrderStatus::Unknown(word.clone()).to_string(),
+            AuthorizationStatus::Unknown(word.clone()).to_string(),
+        );
+        for shown in [
+            order,
+            authorization,
+            ChallengeType::Unknown(word).to_string(),
+        ] {
+            assert!(shown.starts_with("a\\nbx") && shown.len() < 50, "{shown}");
+        }
     }
 
     #[test]

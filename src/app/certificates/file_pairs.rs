@@ -209,12 +209,22 @@ fn read_pair(files: &TlsFiles, sites: &[HostPattern]) -> Result<Certificate, Err
     };
     let (chain, key) = (read(&files.cert)?, read(&files.key)?);
     let pair = Certificate::read_pair(&chain, &key);
-    let (certificate, flaws) = pair.map_err(|source| unusable(&sites[0], source))?;
-    for flaw in flaws {
-        if let Flaw::LeftOut { .. } = flaw {
-            info!(file = %files.cert.display(), reason = %flaw, "certificate left out of a chain");
-        } else if flaw.concerns_clients() {
-            warn!(file = %files.cert.display(), reason = %flaw, "certificate is served, but clients may reject it");
+    let pair = pair.map_err(|source| unusable(&sites[0], source))?;
+    let certificate = pair.certificate;
+    for flaw in pair.flaws {
+        let cure = match flaw {
+            Flaw::LeftOut { .. } => {
+                info!(file = %files.cert.display(), reason = %flaw, "certificate left out of a chain");
+                continue;
+            }
+            Flaw::MissingIssuer { .. } => {
+                "; append it to the file, unless it is a root that clients trust"
+            }
+            Flaw::MustStaple | Flaw::CommonNameOnly => "",
+        };
+        if flaw.concerns_clients() {
+            let reason = format!("{flaw}{cure}");
+            warn!(file = %files.cert.display(), reason, "certificate is served, but clients may reject it");
         }
     }
     let mut late = None;

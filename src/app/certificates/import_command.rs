@@ -10,6 +10,7 @@ use crate::certs::import::{self, Candidate, ImportedName};
 use crate::certs::{CertificateStore, Policy};
 use crate::config::Config;
 use crate::name::HostPattern;
+use crate::printable::single_line;
 
 /// The result of an import, one line for each certificate.
 #[derive(Debug)]
@@ -48,8 +49,13 @@ pub async fn import(config: &Config, path: &Path) -> Result<Imported, Error> {
         let warnings = found.warnings().into_iter();
         lines.extend(warnings.map(|warning| format!("{}: warning: {warning}", found.origin())));
     }
-    let refused = scan.refused.iter().map(ToString::to_string).collect();
-    Ok(Imported { lines, refused })
+    // Names of files may hold anything.
+    let printable = |line: &String| single_line(line).into_owned();
+    let refused = scan.refused.iter().map(ToString::to_string);
+    Ok(Imported {
+        lines: lines.iter().map(printable).collect(),
+        refused: refused.map(|line| printable(&line)).collect(),
+    })
 }
 
 fn describe(found: &Candidate, kept: &[ImportedName]) -> String {

@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use tracing::info;
 use x509_parser::prelude::{GeneralName, ParsedExtension, X509Certificate};
 
 use super::certificate_error::CertificateError;
@@ -36,32 +35,45 @@ pub struct Certificate {
     renewal: [AtomicU64; 2],
 }
 
+/// A certificate as it was read from its files.
+#[derive(Debug)]
+pub struct ReadPair {
+    /// The certificate with its chain.
+    pub certificate: Certificate,
+    /// Everything that is wrong with it.
+    pub flaws: Vec<Flaw>,
+    /// Its key.
+    pub key: PrivateKey,
+    /// Number of certificates in the file of the chain.
+    pub count: usize,
+}
+
 impl Certificate {
-    /// Parses one PEM text with chain and key, like [`read_pair`](Self::read_pair). The log says which certificates are left
-    /// out.
+    /// Parses one PEM text with chain and key, like [`read_pair`](Self::read_pair).
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
         Self::from_pem_pair(pem, pem)
     }
 
     /// Parses chain and key from two PEM texts, like [`from_pem`](Self::from_pem).
     pub fn from_pem_pair(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
-        let (certificate, flaws) = Self::read_pair(chain, key)?;
-        let left_out = |flaw: &&Flaw| matches!(flaw, Flaw::LeftOut { .. });
-        for flaw in flaws.iter().filter(left_out) {
-            info!(serial = certificate.serial(), reason = %flaw, "certificate left out of a chain");
-        }
-        Ok(certificate)
+        Self::read_pair(chain, key).map(|read| read.certificate)
     }
 
     /// Parses chain and key from two PEM texts. The leaf is the certificate of the key, and its chain is built over the
-    /// others, in whatever order they stand. Returns also what is wrong with the certificate. Verifies neither names nor
-    /// validity; see [`verify_for`](Self::verify_for).
-    pub fn read_pair(chain: &[u8], key: &[u8]) -> Result<(Self, Vec<Flaw>), CertificateError> {
+    /// others, in whatever order they stand. Verifies neither names nor validity; see [`verify_for`](Self::verify_for).
+    pub fn read_pair(chain: &[u8], key: &[u8]) -> Result<ReadPair, CertificateError> {
         let mut file = pem::certificates(chain)?;
+        let count = file.len();
         let key = PrivateKey::first_for(&file, &pem::private_keys(key)?)?;
         let position = file.iter().position(|der| key.is_of(der));
         let leaf = file.remove(position.ok_or(CertificateError::KeyMismatch)?);
-        Self::build(leaf, file, &[], &key)
+        let (certificate, flaws) = Self::build(leaf, file, &[], &key)?;
+        Ok(ReadPair {
+            certificate,
+            flaws,
+            key,
+            count,
+        })
     }
 
     /// Builds a certificate from its leaf, from the other certificates of its `file`, and from `others` that may belong to
@@ -417,7 +429,8 @@ pub(crate) mod tests {
             ),
         ] {
             let key = pem.as_bytes();
-            let (whole, found) = Certificate::read_pair(file.as_bytes(), key).unwrap();
+            let read = Certificate::read_pair(file.as_bytes(), key).unwrap();
+            let (whole, found) = (read.certificate, read.flaws);
             assert_eq!(whole.certified_key().cert.len(), 1);
             assert_eq!(whole.names(), [pattern("a.example")]);
             assert_eq!(found.len(), flaws, "{found:?}");
@@ -433,8 +446,9 @@ pub(crate) mod tests {
         params.distinguished_name.push(name, "nas.example.org");
         let pem = params.self_signed(&key).unwrap().pem();
         let key = key.serialize_pem();
-        let (read, flaws) = Certificate::read_pair(pem.as_bytes(), key.as_bytes()).unwrap();
-        assert_eq!(read.names(), [pattern("nas.example.org")]);
+        let read = Certificate::read_pair(pem.as_bytes(), key.as_bytes()).unwrap();
+        let flaws = read.flaws;
+        assert_eq!(read.certificate.names(), [pattern("nas.example.org")]);
         assert_eq!(flaws, [Flaw::CommonNameOnly]);
         assert!(flaws[0].concerns_clients());
     }
@@ -448,8 +462,8 @@ pub(crate) mod tests {
         params.custom_extensions = vec![feature];
         let pem = params.self_signed(&key).unwrap().pem();
         let key = key.serialize_pem();
-        let (_, flaws) = Certificate::read_pair(pem.as_bytes(), key.as_bytes()).unwrap();
-        assert_eq!(flaws, [Flaw::MustStaple]);
+        let read = Certificate::read_pair(pem.as_bytes(), key.as_bytes()).unwrap();
+        assert_eq!(read.flaws, [Flaw::MustStaple]);
     }
 
     #[test]

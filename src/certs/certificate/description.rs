@@ -2,11 +2,12 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
+use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::certificate::Certificate;
+use super::flaw::shown;
 
 /// Fields of a certificate for display. They are parsed on each call, so that served certificates need no memory for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Description {
         if let Some(leaf) = chain.first() {
             description.fingerprint = fingerprint(leaf);
             if let Ok((_, leaf)) = X509Certificate::from_der(leaf) {
-                description.signed_by = name(leaf.issuer());
+                description.signed_by = shown(leaf.issuer());
                 description.key_type = key_type(leaf.public_key());
             }
         }
@@ -43,16 +44,8 @@ impl Description {
 
 fn subject(der: &CertificateDer<'_>) -> String {
     X509Certificate::from_der(der)
-        .map(|(_, certificate)| name(certificate.subject()))
+        .map(|(_, certificate)| shown(certificate.subject()))
         .unwrap_or_default()
-}
-
-/// Formats a name. Many leaves have an empty subject, because their names are in an extension.
-fn name(name: &X509Name<'_>) -> String {
-    match name.iter().next() {
-        Some(_) => name.to_string(),
-        None => "(no subject)".to_owned(),
-    }
 }
 
 fn key_type(key: &SubjectPublicKeyInfo<'_>) -> String {

@@ -4,9 +4,13 @@ use std::fmt;
 
 use rustls::pki_types::CertificateDer;
 use x509_parser::oid_registry::Oid;
-use x509_parser::prelude::X509Certificate;
+use x509_parser::prelude::{X509Certificate, X509Name};
 
 use super::link::parse;
+use crate::printable::printable;
+
+/// Most characters of a name in a certificate that are shown.
+const SHOWN: usize = 120;
 
 /// TLS Feature extension (RFC 7633), and its value `status_request`, which is known as must-staple.
 const TLS_FEATURE: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 24];
@@ -15,11 +19,13 @@ const STATUS_REQUEST: [u8; 3] = [0x02, 0x01, 0x05];
 /// Something that an operator should know about a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// A certificate of the file is not part of the chain.
+    /// Certificates of the file are not part of the chain.
     LeftOut {
-        /// Its subject; `None` if it is not valid X.509.
+        /// Subject of the first one; `None` if it is not valid X.509.
         subject: Option<String>,
-        /// Whether the same certificate stands in the file before.
+        /// Number of further ones.
+        others: usize,
+        /// Whether the same certificates stand in the file before.
         is_repeated: bool,
     },
     /// The chain ends before a root, and nothing that was given has signed its last certificate.
@@ -35,6 +41,14 @@ pub enum Flaw {
     MustStaple,
     /// The certificate has its name only where clients no longer look for it.
     CommonNameOnly,
+}
+
+/// Returns a name for people. Whoever has made a certificate has chosen its names, so they may hold anything.
+pub(super) fn shown(name: &X509Name<'_>) -> String {
+    match name.iter().next() {
+        Some(_) => printable(&name.to_string(), SHOWN),
+        None => "(no subject)".to_owned(),
+    }
 }
 
 impl Flaw {
@@ -77,19 +91,28 @@ impl fmt::Display for Flaw {
         match self {
             Self::LeftOut {
                 subject,
+                others,
                 is_repeated,
             } => {
                 let subject = subject.as_deref().unwrap_or("one that is not valid X.509");
-                let reason = if *is_repeated {
-                    "is repeated"
-                } else {
-                    "does not belong to the chain"
+                let (number, is) = match others {
+                    0 => (String::new(), "is"),
+                    1 => (" and another one".to_owned(), "are"),
+                    others => (format!(" and {others} others"), "are"),
                 };
-                write!(f, "the certificate of {subject} {reason} and is left out")
+                let reason = match (is_repeated, others) {
+                    (true, _) => format!("{is} repeated"),
+                    (false, 0) => "does not belong to the chain".to_owned(),
+                    (false, _) => "do not belong to the chain".to_owned(),
+                };
+                write!(
+                    f,
+                    "the certificate of {subject}{number} {reason} and {is} left out"
+                )
             }
             Self::MissingIssuer { issuer, .. } => write!(
                 f,
-                "its chain is incomplete: the certificate of {issuer} is missing; append it to the file, unless it is a root that clients trust"
+                "its chain is incomplete: the certificate of {issuer} is missing"
             ),
             Self::MustStaple => f.write_str(
                 "it demands an OCSP response in each handshake (must-staple), which this proxy does not send, so some clients refuse it; get one without this extension",

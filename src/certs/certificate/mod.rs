@@ -12,8 +12,9 @@ mod private_key;
 pub use cache::CertCache;
 #[cfg(test)]
 pub(crate) use certificate::tests::TestCa;
-pub use certificate::{Certificate, TlsFiles};
+pub use certificate::{Certificate, ReadPair, TlsFiles};
 pub use certificate_error::CertificateError;
 pub use description::Description;
 pub use flaw::Flaw;
+pub(super) use link::{comparable, parse};
 pub use private_key::PrivateKey;

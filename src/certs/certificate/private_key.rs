@@ -23,7 +23,10 @@ impl PrivateKey {
     pub fn new(der: PrivateKeyDer<'static>) -> Result<Self, CertificateError> {
         let signer = any_supported_type(&der).map_err(CertificateError::Key)?;
         let public = signer.public_key().map(SubjectPublicKeyInfoDer::into_owned);
-        let public = public.ok_or(CertificateError::KeyMismatch)?;
+        let public = public.ok_or_else(|| {
+            let reason = "it does not show its public key".to_owned();
+            CertificateError::Key(rustls::Error::General(reason))
+        })?;
         Ok(Self {
             der,
             signer,
@@ -62,6 +65,12 @@ impl PrivateKey {
     #[must_use]
     pub fn is_of(&self, certificate: &CertificateDer<'_>) -> bool {
         parse(certificate).is_some_and(|it| it.public_key().raw == self.public.as_ref())
+    }
+
+    /// Returns the public key as it stands in certificates.
+    #[must_use]
+    pub fn public_key(&self) -> &[u8] {
+        self.public.as_ref()
     }
 
     /// Writes the key as PEM.

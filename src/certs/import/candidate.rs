@@ -10,6 +10,9 @@ use crate::certs::certificate::{Certificate, CertificateError, Flaw};
 use crate::certs::issuer::Pem;
 use crate::name::HostPattern;
 
+/// The cure of an incomplete chain.
+const INCOMPLETE: &str = "unless clients have it, put it into a PEM file in the same folder and import again, or get a new certificate with `proxy certs renew`";
+
 /// Matching chain and key that have not expired and come from a CA that clients may trust.
 #[derive(Debug)]
 pub struct Candidate {
@@ -91,8 +94,11 @@ impl Candidate {
     pub fn warnings(&self) -> Vec<String> {
         let is_told =
             |flaw: &&Flaw| matches!(flaw, Flaw::LeftOut { .. }) || flaw.concerns_clients();
-        let told = self.flaws.iter().filter(is_told);
-        told.map(Flaw::to_string).collect()
+        let cure = |flaw: &Flaw| match flaw {
+            Flaw::MissingIssuer { .. } => format!("{flaw}; {INCOMPLETE}"),
+            other => other.to_string(),
+        };
+        self.flaws.iter().filter(is_told).map(cure).collect()
     }
 }
 

@@ -22,6 +22,17 @@ pub enum Error {
         .0.display()
     )]
     Unrecognized(PathBuf),
+    /// The folder has too many files.
+    #[error(
+        "{} holds more than {limit} files, and the others were not read; import its folders one by one",
+        path.display()
+    )]
+    TooManyFiles {
+        /// Path of the folder.
+        path: PathBuf,
+        /// Number of files that were read.
+        limit: usize,
+    },
     /// A JSON file is not valid.
     #[error("{} is not Traefik's acme.json: {source}", path.display())]
     Json {

@@ -1,13 +1,14 @@
 //! Certificate and key as another program left them, before it is decided whether they are imported.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::Error;
-use crate::certs::certificate::{Certificate, CertificateError, Flaw, PrivateKey};
-use crate::pem;
+use crate::certs::certificate::{Certificate, Flaw};
 
 /// Largest part of a file that is read, in bytes.
 const READ_LIMIT: u64 = 64 << 20;
@@ -29,25 +30,30 @@ pub(super) type Attempt = Result<Material, Error>;
 impl Material {
     /// Reads the texts of a chain and its key.
     pub(super) fn parse(chain: &[u8], key: &[u8], origin: String) -> Attempt {
-        let parsed = || {
-            let in_file = pem::certificates(chain)?.len();
-            let (certificate, flaws) = Certificate::read_pair(chain, key)?;
-            let keys = pem::private_keys(key)?.into_iter().map(PrivateKey::new);
-            let mut keys = keys.filter_map(Result::ok);
-            let own = keys.find(|key| key.is_of(certificate.leaf()));
-            let key = own.ok_or(CertificateError::KeyMismatch)?.to_pem();
-            Ok((certificate, flaws, key, in_file))
-        };
-        match parsed() {
-            Ok((certificate, flaws, key, in_file)) => Ok(Self {
-                certificate,
-                flaws,
-                key,
+        match Certificate::read_pair(chain, key) {
+            Ok(read) => Ok(Self {
+                certificate: read.certificate,
+                flaws: read.flaws,
+                key: read.key.to_pem(),
                 origin,
-                in_file,
+                in_file: read.count,
             }),
             Err(source) => Err(Error::Certificate { origin, source }),
         }
+    }
+
+    /// Ranks certificates for the same names, the best first: by the end of their validity, then by their chains.
+    pub(super) fn rank(&self) -> Reverse<(SystemTime, usize, usize)> {
+        let chain = self.certificate.certified_key().cert.len();
+        Reverse((self.certificate.not_after(), chain, self.in_file))
+    }
+
+    /// Returns the names in the certificate, sorted.
+    pub(super) fn names(&self) -> Vec<String> {
+        let names = self.certificate.names().iter();
+        let mut names: Vec<_> = names.map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Reads a chain and its key from two files.

@@ -3,8 +3,10 @@
 
 mod caddy;
 mod candidate;
+mod certificate_index;
 mod error;
 mod material;
+mod pem_file;
 mod pem_folder;
 mod scan;
 mod store;

@@ -1,197 +1,157 @@
 //! PEM files of any program: certbot, acme.sh, lego, dehydrated, Synology, Apache, HAProxy. Certificates and keys belong
 //! together by their public keys, whatever the names of the files.
 
-use std::fs;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer, X509Certificate};
-
+use super::certificate_index::{CertificateIndex, Facts, Generations, IndexedCertificate};
 use super::error::Error;
-use super::material::{Attempt, Material, entries, read};
+use super::material::{Attempt, Material, entries};
+use super::pem_file::PemFile;
 use crate::certs::certificate::{Certificate, CertificateError, PrivateKey};
-use crate::pem;
 
 /// Depth of the folders below the given one that are searched, as in `live/NAME` and `archive/NAME` of certbot.
 const DEPTH: usize = 2;
 
-/// Most files that are read.
-const FILES: usize = 10_000;
-
-/// Largest file in a folder that is read, in bytes.
-const FILE_LIMIT: u64 = 1 << 20;
-
-/// Endings of files whose problems are reported. Others may hold anything.
-const ENDINGS: [&str; 6] = ["pem", "crt", "cer", "cert", "key", "chain"];
+/// Most files that are read. Certbot keeps four for each certificate that it has ever got.
+const FILES: usize = 100_000;
 
 /// Reads a folder with those below it, or one file with the help of the files beside it. Returns `None` if there is no
 /// certificate.
 pub(super) fn read_pem(path: &Path) -> Option<Vec<Attempt>> {
     let attempts = if path.is_dir() {
-        PemFiles::below(path).attempts(|_| true, true)
+        PemFiles::below(path, FILES).all()
     } else {
-        PemFiles::beside(path).attempts(|file| file.path == path, false)
+        PemFiles::beside(path).of(path)
     };
     (!attempts.is_empty()).then_some(attempts)
 }
 
-/// Certificates and keys of one file.
-struct PemFile {
-    path: PathBuf,
-    certificates: Vec<CertificateDer<'static>>,
-    keys: Vec<PrivateKey>,
-    /// Reason why its certificates cannot be read.
-    error: Option<Error>,
-    /// Reason why its key cannot be used.
-    key_error: Option<CertificateError>,
-}
-
-impl PemFile {
-    /// Reads a file. Returns `None` if it has nothing of interest.
-    fn read(path: PathBuf, is_wanted: bool) -> Option<Self> {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        let is_reported = is_wanted || ending.is_some_and(|ending| ENDINGS.contains(&ending));
-        let mut file = Self {
-            path,
-            certificates: Vec::new(),
-            keys: Vec::new(),
-            error: None,
-            key_error: None,
-        };
-        let bytes = match file.bytes(is_wanted) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                file.error = Some(error);
-                return is_reported.then_some(file);
-            }
-        };
-        match pem::certificates(&bytes) {
-            Ok(certificates) => file.certificates = certificates,
-            Err(pem::Error::NoCertificate) => {}
-            Err(error) => file.error = Some(file.unreadable(error.into())),
-        }
-        match pem::private_keys(&bytes) {
-            Ok(keys) => {
-                for key in keys {
-                    match PrivateKey::new(key) {
-                        Ok(key) => file.keys.push(key),
-                        Err(error) => file.key_error = Some(error),
-                    }
-                }
-            }
-            Err(pem::Error::NoKey | pem::Error::Der | pem::Error::Pkcs12) => {}
-            Err(error) => file.key_error = Some(error.into()),
-        }
-        let has_content = !file.certificates.is_empty() || !file.keys.is_empty();
-        let has_problem = file.error.is_some() || file.key_error.is_some();
-        (has_content || (has_problem && is_reported)).then_some(file)
-    }
-
-    fn bytes(&self, is_wanted: bool) -> Result<Vec<u8>, Error> {
-        let metadata = fs::metadata(&self.path).map_err(|source| Error::Read {
-            path: self.path.clone(),
-            source,
-        })?;
-        if metadata.is_file() && (is_wanted || metadata.len() <= FILE_LIMIT) {
-            read(&self.path)
-        } else {
-            Ok(Vec::new())
-        }
-    }
-
-    fn unreadable(&self, source: CertificateError) -> Error {
-        Error::Certificate {
-            origin: self.path.display().to_string(),
-            source,
-        }
-    }
-}
-
 /// All files that may have a part of the same certificate.
-struct PemFiles(Vec<PemFile>);
+struct PemFiles {
+    files: Vec<PemFile>,
+    /// Says that there are more files.
+    limit_error: Option<Error>,
+}
 
 impl PemFiles {
-    fn below(folder: &Path) -> Self {
+    fn below(folder: &Path, limit: usize) -> Self {
         let mut paths = Vec::new();
-        list(folder, DEPTH, &mut paths);
+        list(folder, DEPTH, limit, &mut paths);
+        let is_limited = paths.len() > limit;
+        paths.truncate(limit);
         let files = paths.into_iter();
-        Self(
-            files
+        Self {
+            files: files
                 .filter_map(|path| PemFile::read(path, false))
                 .collect(),
-        )
+            limit_error: is_limited.then(|| Error::TooManyFiles {
+                path: folder.to_owned(),
+                limit,
+            }),
+        }
     }
 
     fn beside(path: &Path) -> Self {
         let folder = path.parent().filter(|folder| *folder != Path::new(""));
         let mut others = entries(folder.unwrap_or_else(|| Path::new(".")));
-        others.truncate(FILES);
         others.retain(|other| other.file_name() != path.file_name() && !other.is_dir());
+        others.truncate(FILES);
         let mut files: Vec<_> = PemFile::read(path.to_owned(), true).into_iter().collect();
-        files.extend(
-            others
-                .into_iter()
-                .filter_map(|path| PemFile::read(path, false)),
-        );
-        Self(files)
+        let others = others.into_iter();
+        files.extend(others.filter_map(|path| PemFile::read(path, false)));
+        Self {
+            files,
+            limit_error: None,
+        }
     }
 
-    /// Builds the certificates of the wanted files. In one file, also the certificate of a CA is an attempt.
-    fn attempts(mut self, is_wanted: impl Fn(&PemFile) -> bool, is_folder: bool) -> Vec<Attempt> {
-        let wanted = self.0.iter_mut().filter(|file| is_wanted(file));
-        let mut attempts: Vec<_> = wanted
-            .filter_map(|file| file.error.take().map(Err))
-            .collect();
-        for file in self.0.iter().filter(|file| is_wanted(file)) {
-            let before = attempts.len();
-            for (index, leaf) in file.certificates.iter().enumerate() {
-                if is_folder && is_authority(leaf) {
-                    continue;
-                }
-                match self.key_of(leaf) {
-                    Some(key) => attempts.push(self.build(file, index, key)),
-                    None if is_folder => attempts.push(Err(self.missing_key(file))),
-                    None => {}
-                }
+    /// Builds the certificates of all files.
+    fn all(mut self) -> Vec<Attempt> {
+        let errors = self.files.iter_mut().filter_map(|file| file.error.take());
+        let errors = errors.chain(self.limit_error.take());
+        let mut attempts: Vec<_> = errors.map(Err).collect();
+        let (index, keys) = (CertificateIndex::new(&self.files), self.keys());
+        let latest = latest(&index, &keys);
+        for found in &index.certificates {
+            let Some(facts) = &found.facts else {
+                let file = &self.files[found.file];
+                attempts.push(Err(file.unreadable(CertificateError::X509)));
+                continue;
+            };
+            let newest = found.generations().and_then(|it| latest.get(&it).copied());
+            let is_former = newest.is_some_and(|newest| facts.not_after < newest);
+            if facts.is_authority || is_former {
+                continue;
             }
-            if attempts.len() == before && !is_folder && !file.certificates.is_empty() {
-                attempts.push(Err(self.missing_key(file)));
-            }
+            attempts.push(match key_of(facts, &keys) {
+                Some(key) => self.build(&index, found, found.file, key),
+                None => Err(self.missing_key(&self.files[found.file])),
+            });
         }
         attempts
     }
 
-    fn key_of(&self, leaf: &CertificateDer<'_>) -> Option<&PrivateKey> {
-        let mut keys = self.0.iter().flat_map(|file| &file.keys);
-        keys.find(|key| key.is_of(leaf))
+    /// Builds the certificates of one file, also that of a CA.
+    fn of(mut self, path: &Path) -> Vec<Attempt> {
+        let Some(number) = self.files.iter().position(|file| file.path == path) else {
+            return Vec::new();
+        };
+        if let Some(error) = self.files[number].error.take() {
+            return vec![Err(error)];
+        }
+        let (index, keys) = (CertificateIndex::new(&self.files), self.keys());
+        let wanted = &self.files[number];
+        let found = index.certificates.iter();
+        let found = found.filter(|found| wanted.certificates.contains(found.der));
+        let attempts: Vec<_> = found
+            .filter_map(|found| {
+                let key = key_of(found.facts.as_ref()?, &keys)?;
+                Some(self.build(&index, found, number, key))
+            })
+            .collect();
+        if attempts.is_empty() && !wanted.certificates.is_empty() {
+            return vec![Err(self.missing_key(wanted))];
+        }
+        attempts
     }
 
-    fn build(&self, file: &PemFile, index: usize, key: &PrivateKey) -> Attempt {
-        let origin = file.path.display().to_string();
+    /// Returns all keys by their public keys.
+    fn keys(&self) -> HashMap<&[u8], &PrivateKey> {
+        let keys = self.files.iter().flat_map(|file| &file.keys);
+        keys.map(|key| (key.public_key(), key)).collect()
+    }
+
+    /// Builds a certificate of a file with the help of all others.
+    fn build(
+        &self,
+        index: &CertificateIndex<'_>,
+        found: &IndexedCertificate<'_>,
+        file: usize,
+        key: &PrivateKey,
+    ) -> Attempt {
+        let file = &self.files[file];
         let mut own = file.certificates.clone();
-        let leaf = own.remove(index);
-        // Those of the same folder come first, because a folder may have several generations.
-        let is_near = |other: &&PemFile| other.path.parent() == file.path.parent();
-        let near = self.0.iter().filter(|other| is_near(other));
-        let far = self.0.iter().filter(|other| !is_near(other));
-        let others = near.chain(far).flat_map(|other| other.certificates.clone());
-        let others: Vec<_> = others.collect();
-        match Certificate::build(leaf, own, &others, key) {
+        if let Some(position) = own.iter().position(|der| der == found.der) {
+            own.remove(position);
+        }
+        let others = index.above(found, file.path.parent());
+        match Certificate::build(found.der.clone(), own, &others, key) {
             Ok((certificate, flaws)) => Ok(Material {
                 certificate,
                 flaws,
                 key: key.to_pem(),
-                origin,
+                origin: file.path.display().to_string(),
                 in_file: file.certificates.len(),
             }),
-            Err(source) => Err(Error::Certificate { origin, source }),
+            Err(source) => Err(file.unreadable(source)),
         }
     }
 
     /// Returns why the certificate of a file has no key.
     fn missing_key(&self, file: &PemFile) -> Error {
         let near = || {
-            let all = self.0.iter();
+            let all = self.files.iter();
             all.filter(|other| other.path.parent() == file.path.parent())
         };
         let mut problems = near().filter_map(|other| Some((other, other.key_error.as_ref()?)));
@@ -208,27 +168,63 @@ impl PemFiles {
     }
 }
 
-fn list(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>) {
+fn key_of<'a>(facts: &Facts, keys: &HashMap<&[u8], &'a PrivateKey>) -> Option<&'a PrivateKey> {
+    keys.get(facts.public_key.as_slice()).copied()
+}
+
+/// Returns for all generations of certificates the end of the validity of the newest one that has its key.
+fn latest(
+    index: &CertificateIndex<'_>,
+    keys: &HashMap<&[u8], &PrivateKey>,
+) -> HashMap<Generations, i64> {
+    let mut latest = HashMap::new();
+    for found in &index.certificates {
+        if let (Some(facts), Some(generations)) = (&found.facts, found.generations())
+            && key_of(facts, keys).is_some()
+        {
+            let newest = latest.entry(generations).or_insert(facts.not_after);
+            *newest = facts.not_after.max(*newest);
+        }
+    }
+    latest
+}
+
+/// Lists the files of a folder and those below it, up to one more than the limit.
+fn list(folder: &Path, depth: usize, limit: usize, paths: &mut Vec<PathBuf>) {
     for entry in entries(folder) {
-        if paths.len() >= FILES {
+        if paths.len() > limit {
             return;
         }
         if !entry.is_dir() {
             paths.push(entry);
         } else if depth > 0 {
-            list(&entry, depth - 1, paths);
+            list(&entry, depth - 1, limit, paths);
         }
     }
 }
 
-/// Whether this is the certificate of a CA, not of a host.
-fn is_authority(der: &CertificateDer<'_>) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(der) else {
-        return false;
-    };
-    let has_names = matches!(certificate.subject_alternative_name(), Ok(Some(_)));
-    let is_ca = matches!(certificate.basic_constraints(), Ok(Some(it)) if it.value.ca);
-    // Roots of version 1 do not say that they are.
-    let is_root = certificate.issuer() == certificate.subject();
-    !has_names && (is_ca || is_root)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::certificate::TestCa;
+
+    #[test]
+    fn a_folder_with_too_many_files_is_read_in_part_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = TestCa::new();
+        for number in 0..4 {
+            let pem = ca.sign(&[&format!("n{number}.example")], -60..3600);
+            std::fs::write(folder.path().join(format!("n{number}.pem")), pem).unwrap();
+        }
+        for (limit, found, is_told) in [(3, 3, true), (4, 4, false)] {
+            let attempts = PemFiles::below(folder.path(), limit).all();
+            let errors: Vec<_> = attempts.iter().filter_map(|it| it.as_ref().err()).collect();
+            assert_eq!(attempts.len() - errors.len(), found);
+            let sentence = "holds more than 3 files, and the others were not read";
+            let told = errors
+                .iter()
+                .any(|error| error.to_string().contains(sentence));
+            assert_eq!((told, errors.len()), (is_told, usize::from(is_told)));
+        }
+    }
 }

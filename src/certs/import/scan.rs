@@ -1,6 +1,5 @@
 //! Scan of one path for certificates in any known format.
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -8,9 +7,8 @@ use std::time::SystemTime;
 
 use super::candidate::Candidate;
 use super::error::Error;
-use super::material::Attempt;
+use super::material::{Attempt, Material};
 use super::{caddy, pem_folder, traefik};
-use crate::name::HostPattern;
 
 /// Reader of one format. Returns `None` if the path does not have this format.
 type Reader = fn(&Path) -> Option<Vec<Attempt>>;
@@ -38,6 +36,8 @@ pub fn scan(path: &Path) -> Result<Scan, Error> {
     Ok(sort(attempts, SystemTime::now()))
 }
 
+/// Checks all attempts, and keeps the best certificate for each set of names. A certificate may be present both with and
+/// without its chain, beside its predecessors, and beside others of its names that no client trusts.
 fn sort(attempts: Vec<Attempt>, now: SystemTime) -> Scan {
     let mut scan = Scan::default();
     let mut materials = Vec::new();
@@ -47,21 +47,22 @@ fn sort(attempts: Vec<Attempt>, now: SystemTime) -> Scan {
             Err(error) => scan.refused.push(error),
         }
     }
-    // A certificate may be present both with and without its chain, and beside its predecessors.
-    materials.sort_by_key(|it| {
-        let chain = it.certificate.certified_key().cert.len();
-        let end = it.certificate.not_after();
-        Reverse((end, chain, it.in_file))
-    });
+    materials.sort_by_key(Material::rank);
+    let mut checked: Vec<_> = materials
+        .into_iter()
+        .map(|material| {
+            let (names, origin) = (material.names(), material.origin.clone());
+            let checked = Candidate::check(material, now);
+            (names, origin, checked)
+        })
+        .collect();
+    // Those that can be imported come first, so that they take the place of those that cannot.
+    checked.sort_by_key(|(.., checked)| checked.is_err());
     let mut seen = HashSet::new();
-    materials.retain(|it| {
-        let mut names: Vec<HostPattern> = it.certificate.names().to_vec();
-        names.sort_by_key(HostPattern::to_string);
-        names.is_empty() || seen.insert(names)
-    });
-    materials.sort_by(|one, other| one.origin.cmp(&other.origin));
-    for material in materials {
-        match Candidate::check(material, now) {
+    checked.retain(|(names, ..)| names.is_empty() || seen.insert(names.clone()));
+    checked.sort_by(|(_, one, _), (_, other, _)| one.cmp(other));
+    for (.., checked) in checked {
+        match checked {
             Ok(found) => scan.found.push(found),
             Err(error) => scan.refused.push(error),
         }

@@ -11,7 +11,7 @@ use super::renewal_plans::RenewalPlans;
 use super::request::CertRequest;
 use crate::acme::Blame;
 use crate::certs::budget::{Budgets, ChargeableOrder, OrderKind, Usage};
-use crate::certs::certificate::{Certificate, CertificateError, Flaw};
+use crate::certs::certificate::{Certificate, CertificateError, Flaw, ReadPair};
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{self, IssueRequest, Issuer, Pem, Predecessor};
 use crate::certs::lru_table::LruTable;
@@ -251,7 +251,9 @@ impl Failover {
     /// Checks a certificate that a CA has signed. It has cost an order, so it is used whenever it can serve any client.
     fn check(&self, subject: &HostPattern, pem: &Pem) -> Result<Certificate, CertificateError> {
         let pem = pem.as_str().as_bytes();
-        let (certificate, flaws) = Certificate::read_pair(pem, pem)?;
+        let ReadPair {
+            certificate, flaws, ..
+        } = Certificate::read_pair(pem, pem)?;
         match certificate.verify_for(subject, self.clock.now()) {
             Ok(()) => {}
             // The CA signs nothing for the future, so this machine's clock must be behind.

@@ -10,6 +10,10 @@ use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::outcome::Error;
+use crate::printable::printable;
+
+/// Most characters of a subject that are shown.
+const SHOWN: usize = 200;
 
 /// A root certificate.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ impl Root {
         let fingerprint = digest(&SHA256, &der);
         Some(Self {
             path: path.to_owned(),
-            subject: certificate.subject().to_string(),
+            subject: printable(&certificate.subject().to_string(), SHOWN),
             fingerprint: fingerprint
                 .as_ref()
                 .iter()

@@ -8,7 +8,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls_native_certs::load_native_certs;
 
-use crate::trust::ServerVerifier;
+use crate::trust::{GivenRoots, ServerVerifier};
 
 /// System roots, which are read at the first use. Clones share them.
 #[derive(Clone, Default)]
@@ -46,7 +46,7 @@ fn read() -> Result<TrustedRoots, MissingRoots> {
     let digest = digest(&found.certs);
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
-    match ServerVerifier::new(roots, &[]).map(Arc::new) {
+    match ServerVerifier::new(roots, GivenRoots::default()).map(Arc::new) {
         Ok(verifier) => Ok(TrustedRoots { verifier, digest }),
         // The builder only fails if there are no roots at all, and the system gives the reason.
         Err(_) => Err(found.errors.into_iter().next().map(Arc::new)),

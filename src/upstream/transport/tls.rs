@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 use super::system_roots::SystemRoots;
 use crate::name::HostName;
 use crate::pem;
-use crate::trust::ServerVerifier;
+use crate::trust::{GivenRoots, ServerVerifier};
 use crate::uninterrupted::Uninterrupted;
 
 /// TLS settings for `https://` backends.
@@ -250,14 +250,12 @@ fn verifier(
     if options.is_insecure {
         return Ok(Arc::new(AnyCertificate(provider)));
     }
-    let mut roots = RootCertStore::empty();
-    for root in given.unwrap_or_default() {
-        roots.add(root.clone()).map_err(|source| TlsError::Root {
-            path: options.root.clone().unwrap_or_default(),
-            source,
-        })?;
-    }
-    let verifier = ServerVerifier::new(roots, given.unwrap_or_default());
+    let given = GivenRoots::new(given.unwrap_or_default().to_vec());
+    let given = given.map_err(|source| TlsError::Root {
+        path: options.root.clone().unwrap_or_default(),
+        source,
+    })?;
+    let verifier = ServerVerifier::new(RootCertStore::empty(), given);
     Ok(Arc::new(verifier.map_err(TlsError::Verifier)?))
 }
 

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use proxy::certs::import::scan;
+use rcgen::{CertificateParams, KeyPair};
 
 use super::fixtures::{Ca, DAY, Left, names};
 
@@ -108,11 +109,76 @@ fn of_several_generations_the_one_that_is_valid_for_longest_is_taken() {
 }
 
 #[test]
+fn a_certificate_that_no_client_trusts_does_not_hide_a_good_one() {
+    let good = Ca::new().sign(&["www.example.org"], 30 * DAY);
+    let staging = Ca::named("(STAGING) Counterfeit Cashew").sign(&["www.example.org"], 60 * DAY);
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["www.example.org".to_owned()]).unwrap();
+    params.not_after = (SystemTime::now() + 3650 * DAY).into();
+    let snakeoil = params.self_signed(&key).unwrap().pem() + &key.serialize_pem();
+    let staging = staging.chain() + &staging.key;
+    let good = good.chain() + &good.key;
+    for worthless in [&staging, &snakeoil] {
+        for names in [["a.pem", "b.pem"], ["b.pem", "a.pem"]] {
+            let left = Left::new(&[(names[0], &good), (names[1], worthless)]);
+            let scanned = scan(left.0.path()).unwrap();
+            assert_eq!(self::names(&scanned), whole(&["www.example.org"]));
+        }
+    }
+    // Alone, each is refused with its reason.
+    let left = Left::new(&[("a.pem", &staging), ("b.pem", &snakeoil)]);
+    let refused = scan(left.0.path()).unwrap().refused;
+    assert!(
+        refused[0].to_string().contains("self-signed"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_folder_with_many_generations_and_files_is_read_to_its_end() {
+    let ca = Ca::new();
+    let mut files = Vec::new();
+    for name in 0..40 {
+        for age in 0..10u32 {
+            let leaf = ca.sign(&[&format!("n{name:02}.example")], (60 - age) * DAY);
+            let file = |kind: &str| format!("archive/n{name:02}.example/{kind}{}.pem", 10 - age);
+            files.push((file("cert"), leaf.leaf.clone()));
+            files.push((file("chain"), leaf.issuer.clone()));
+            files.push((file("fullchain"), leaf.chain()));
+            files.push((file("privkey"), leaf.key));
+        }
+    }
+    for number in 0..10_000 {
+        files.push((format!("csr/{number:04}_csr-certbot.pem"), String::new()));
+    }
+    let last = ca.sign(&["www.example.org"], 30 * DAY);
+    files.push((
+        "live/www.example.org/fullchain.pem".to_owned(),
+        last.chain(),
+    ));
+    files.push(("live/www.example.org/privkey.pem".to_owned(), last.key));
+    let files: Vec<_> = files
+        .iter()
+        .map(|(name, text)| (&**name, &**text))
+        .collect();
+    let left = Left::new(&files);
+
+    let scanned = scan(left.0.path()).unwrap();
+
+    let found = names(&scanned);
+    assert_eq!(found.len(), 41);
+    assert_eq!(found[40], ("www.example.org".to_owned(), 2));
+    let origins = scanned.found[..40].iter().map(|it| it.origin());
+    let newest = origins.filter(|origin| origin.ends_with("fullchain10.pem"));
+    assert_eq!(newest.count(), 40);
+}
+
+#[test]
 fn an_incomplete_or_untidy_chain_is_imported_with_a_warning() {
     let ca = Ca::new();
     let leaf = ca.sign(&["www.example.org"], 30 * DAY);
     let stranger = Ca::new().intermediate.pem();
-    let missing = "the certificate of CN=an intermediate is missing; append it to the file";
+    let missing = "the certificate of CN=an intermediate is missing; unless clients have it, put it into a PEM file";
     for (chain, warning) in [
         (leaf.leaf.clone(), missing),
         (
@@ -249,4 +315,55 @@ fn odd_certificates_get_the_right_words() {
         refused[0].to_string().contains("only as common name"),
         "{refused:?}"
     );
+}
+
+#[test]
+fn signatures_that_the_library_cannot_check_are_links_by_name_and_key() {
+    let left = Left::new(&[("ext", "subjectAltName=DNS:www.example.org")]);
+    for (kind, key, sign) in [
+        ("p521", "ec -pkeyopt ec_paramgen_curve:P-521", "-sha512"),
+        ("p256", "ec -pkeyopt ec_paramgen_curve:P-256", "-sha512"),
+        ("rsa1024", "rsa:1024", "-sha256"),
+        (
+            "pss20",
+            "rsa:2048",
+            "-sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:20",
+        ),
+        (
+            "pss32",
+            "rsa:2048",
+            "-sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32",
+        ),
+    ] {
+        std::fs::create_dir(left.path(kind)).unwrap();
+        for (name, subject) in [("ca", "ca"), ("other", "ca")] {
+            let file = format!("{kind}-{name}");
+            openssl(
+                &left,
+                &format!(
+                    "req -x509 -newkey {key} -nodes -subj /CN={subject} -days 30 -keyout {file}.key -out {file}.pem"
+                ),
+            );
+        }
+        openssl(
+            &left,
+            &format!(
+                "req -new -newkey rsa:2048 -nodes -subj /CN=www.example.org -keyout {kind}/www.key -out {kind}.csr"
+            ),
+        );
+        openssl(
+            &left,
+            &format!(
+                "x509 -req {sign} -in {kind}.csr -CA {kind}-ca.pem -CAkey {kind}-ca.key -CAcreateserial -days 20 -extfile ext -out {kind}/www.crt"
+            ),
+        );
+        // A namesake with another key stands beside the issuer.
+        for (place, name) in ["other", "ca"].into_iter().enumerate() {
+            let from = left.path(&format!("{kind}-{name}.pem"));
+            std::fs::copy(from, left.path(&format!("{kind}/{place}.pem"))).unwrap();
+        }
+        let scanned = scan(&left.path(kind)).unwrap();
+        assert_eq!(scanned.found[0].warnings(), [""; 0], "{kind}");
+        assert_eq!(scanned.found[0].names()[0].to_string(), "www.example.org");
+    }
 }
