@@ -56,7 +56,7 @@ impl DataDirectory {
     /// Replaces a file as a whole.
     pub(super) fn write(&self, path: &Path, value: &[u8]) -> io::Result<()> {
         let dir = self.dir()?;
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         self.create_folder(&dir, folder)?;
         let (scratch, mut file) = self.create_temporary_file(&dir)?;
         let rename = || match dir.rename(&scratch, &dir, path) {
@@ -96,7 +96,7 @@ impl DataDirectory {
     /// Takes the lock on a file that is created for it. Returns `None` if somebody else holds it.
     pub(super) fn try_lock(&self, path: &Path) -> io::Result<Option<FileLock>> {
         let dir = self.dir()?;
-        self.create_folder(&dir, path.parent().unwrap_or(Path::new("")))?;
+        self.create_folder(&dir, path.parent().unwrap_or_else(|| Path::new("")))?;
         let Some(file) = self.open_lock_file(&dir, path)? else {
             return Ok(None);
         };
