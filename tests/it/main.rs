@@ -156,9 +156,11 @@ mod server {
 /// Commands, reloads, logs and metrics.
 mod operation {
     mod cli {
+        mod browser_stores;
         mod certs;
         mod commands;
         mod fmt;
+        mod machine;
         mod status;
         mod trust;
     }

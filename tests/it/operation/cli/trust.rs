@@ -1,102 +1,13 @@
-//! `proxy trust`: the root in the trust stores of a fake machine, made of a folder and a few scripts.
+//! `proxy trust`: the root in the trust stores of a fake machine.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::os::unix::fs::PermissionsExt;
 
-use tempfile::TempDir;
-
-use crate::harness::ca::pki::TestCa;
-use crate::harness::proxy::command;
+use super::machine::{Machine, said};
 
 const DEBIAN: &str = "usr/local/share/ca-certificates";
 const FEDORA: &str = "etc/pki/ca-trust/source/anchors";
 const ARCH: &str = "etc/ca-certificates/trust-source/anchors";
 const SUSE: &str = "etc/pki/trust/anchors";
-
-/// A fake machine below a folder: its trust stores, its programs, which note how they are called, a home, and
-/// the data of a proxy.
-struct Machine(TempDir);
-
-impl Machine {
-    fn new() -> Self {
-        let machine = Self(TempDir::new().unwrap());
-        for folder in ["bin", "home", "data"] {
-            machine.folder(folder);
-        }
-        machine
-    }
-
-    /// Such a machine with the root of an internal CA.
-    fn with_root() -> Self {
-        let machine = Self::new();
-        let folder = machine.folder("data/internal-ca");
-        let pem = TestCa::root("proxy internal CA").pem();
-        std::fs::write(folder.join("root.pem"), pem).unwrap();
-        machine
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
-    }
-
-    fn folder(&self, path: &str) -> PathBuf {
-        let path = self.path(path);
-        std::fs::create_dir_all(&path).unwrap();
-        path
-    }
-
-    /// A program that notes its arguments and then does what `script` says.
-    fn program(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        let calls = self.path("calls");
-        let text = format!(
-            "#!/bin/sh\necho \"{name} $*\" >> '{}'\n{script}\n",
-            calls.display()
-        );
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
-    }
-
-    /// Returns the calls of the programs since the last time.
-    fn calls(&self) -> Vec<String> {
-        let calls = std::fs::read_to_string(self.path("calls")).unwrap_or_default();
-        let _ = std::fs::remove_file(self.path("calls"));
-        calls.lines().map(str::to_owned).collect()
-    }
-
-    /// Names of the files in a store.
-    fn files(&self, folder: &str) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.path(folder)).unwrap();
-        entries.map(|entry| entry.unwrap().path()).collect()
-    }
-
-    fn command(&self, args: &[&str]) -> tokio::process::Command {
-        let mut command = command();
-        command
-            .arg("trust")
-            .args(args)
-            .arg("--root")
-            .arg(self.0.path())
-            .args([
-                "--storage",
-                &format!("file:{}", self.path("data").display()),
-            ])
-            .env("PATH", self.path("bin"))
-            .env("HOME", self.path("home"));
-        command
-    }
-
-    async fn trust(&self, args: &[&str]) -> (bool, String) {
-        said(&self.command(args).output().await.unwrap())
-    }
-}
-
-/// Runs a command; returns whether it succeeded, and its output.
-fn said(output: &Output) -> (bool, String) {
-    let said = [&output.stdout[..], &output.stderr[..]].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
-}
 
 #[tokio::test]
 async fn the_root_is_added_to_the_systems_store_and_removed() {
@@ -328,79 +239,4 @@ async fn the_stores_of_new_browsers_packages_and_the_caller_of_sudo_are_found() 
         );
         assert!(said.contains(&line), "{store}: {said}");
     }
-}
-
-/// Runs the real certutil on a database.
-fn certutil(args: &[&str], database: &Path) -> Output {
-    std::process::Command::new("/usr/bin/certutil")
-        .args(args)
-        .arg("-d")
-        .arg(format!("sql:{}", database.display()))
-        .output()
-        .unwrap()
-}
-
-/// Gives a folder and the files in it to a user and a group.
-fn give(folder: &Path, owner: (u32, u32)) {
-    let files = std::fs::read_dir(folder).unwrap();
-    let files = files.map(|entry| entry.unwrap().path());
-    for path in files.chain([folder.to_owned()]) {
-        std::os::unix::fs::chown(path, Some(owner.0), Some(owner.1)).unwrap();
-    }
-}
-
-#[tokio::test]
-async fn chromiums_new_store_trusts_the_root_and_stays_its_owners() {
-    // Given an empty store where Chromium has it since version 146. If the tests run as root, it belongs to another user.
-    let machine = Machine::with_root();
-    std::fs::set_permissions(machine.0.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    let store = machine.folder("home/data/pki/nssdb");
-    let made = certutil(&["-N", "--empty-password"], &store);
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-    let is_root = rustix::process::geteuid().is_root();
-    if is_root {
-        give(&store, (1234, 5678));
-        std::fs::set_permissions(machine.path("data"), PermissionsExt::from_mode(0o700)).unwrap();
-    }
-    std::os::unix::fs::symlink("/usr/bin/certutil", machine.path("bin/certutil")).unwrap();
-    let trust = async |args: &[&str]| {
-        let mut command = machine.command(args);
-        command.env("XDG_DATA_HOME", machine.path("home/data"));
-        let (_, said) = said(&command.output().await.unwrap());
-        let prefix = format!(
-            "browser store {}: the root certificate is ",
-            store.display()
-        );
-        let rest = said
-            .split_once(&prefix)
-            .unwrap_or_else(|| panic!("{said}"))
-            .1;
-        rest.split_whitespace().next().unwrap().to_owned()
-    };
-    let listed = || {
-        let list = certutil(&["-L"], &store);
-        let list = String::from_utf8(list.stdout).unwrap();
-        let line = list
-            .lines()
-            .find(|line| line.starts_with("proxy-internal-ca-"));
-        line.map(|line| line.split_whitespace().last().unwrap().to_owned())
-    };
-
-    // When the root is installed, the store trusts it for servers, and its owner keeps all files.
-    assert_eq!(trust(&[]).await, "trusted");
-    assert_eq!(listed().as_deref(), Some("C,,"));
-    if is_root {
-        for file in machine.files("home/data/pki/nssdb") {
-            let meta = std::fs::metadata(&file).unwrap();
-            assert_eq!((meta.uid(), meta.gid()), (1234, 5678), "{}", file.display());
-        }
-    }
-
-    // And when it is removed, it is gone.
-    assert_eq!(trust(&["--remove"]).await, "removed");
-    assert_eq!(listed(), None);
 }
