@@ -39,6 +39,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// `true` if the user of this process may not read a record, as when another user wrote it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// `true` if the disk is full or read-only. Records can still be read then.
     #[must_use]
     pub fn is_disk_unwritable(&self) -> bool {
@@ -68,5 +74,12 @@ mod tests {
         assert!(error(io::ErrorKind::StorageFull).is_disk_unwritable());
         assert!(error(io::ErrorKind::ReadOnlyFilesystem).is_disk_unwritable());
         assert!(!error(io::ErrorKind::PermissionDenied).is_disk_unwritable());
+        assert!(!error(io::ErrorKind::PermissionDenied).is_forbidden());
+        let read = |kind: io::ErrorKind| Error::Read {
+            path: "x".into(),
+            source: kind.into(),
+        };
+        assert!(read(io::ErrorKind::PermissionDenied).is_forbidden());
+        assert!(!read(io::ErrorKind::StorageFull).is_forbidden());
     }
 }

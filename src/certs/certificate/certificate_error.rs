@@ -8,6 +8,9 @@ use crate::pem;
 /// Reason why a chain and a key cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
+    /// The user of this process may not read it.
+    #[error("the user of this process may not read it; give it to the owner of the data directory")]
+    Forbidden,
     /// The text has no certificate or no key that can be read.
     #[error(transparent)]
     Pem(#[from] pem::Error),

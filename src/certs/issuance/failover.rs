@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::error::{Error, FailedAttempt};
+use super::failure_log::{Event, FailureLog, NameFailure};
 use super::renewal_plans::RenewalPlans;
 use super::request::CertRequest;
 use crate::acme::Blame;
@@ -45,17 +46,33 @@ pub(super) struct Failover {
     renewal_plans: Arc<RenewalPlans>,
     clock: Clock,
     paused: LruTable<PauseKey, Instant>,
+    log: Arc<FailureLog>,
 }
 
 impl Failover {
     /// Charges each order to `budgets`. `renewal_plans` knows the certificate that an order replaces.
-    pub(crate) fn new(budgets: Budgets, renewal_plans: Arc<RenewalPlans>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        budgets: Budgets,
+        renewal_plans: Arc<RenewalPlans>,
+        log: Arc<FailureLog>,
+        clock: Clock,
+    ) -> Self {
         Self {
             budgets,
             renewal_plans,
             clock,
             paused: LruTable::new(MAX_PAUSES),
+            log,
         }
+    }
+
+    fn note(&self, event: Event, subject: &HostPattern, issuer: &dyn Issuer, sentence: String) {
+        let failure = NameFailure {
+            sentence,
+            issuer: Some(issuer.name().to_owned()),
+            ..NameFailure::default()
+        };
+        self.log.note(event, subject, failure);
     }
 
     /// Asks one issuer after the other, as long as each failure is the issuer's own. If an order may fail, it is placed at
@@ -73,10 +90,13 @@ impl Failover {
             };
             let is_own = matches!(error.blame(), Blame::Ca | Blame::CaForName);
             if is_own && let Some(next) = issuers.get(index + 1) {
-                warn!(
-                    names = %subject, issuer = issuer.name(), next = next.name(), %error,
-                    "issuer failed, the next one is tried"
-                );
+                let failure = NameFailure {
+                    sentence: error.to_string(),
+                    issuer: Some(issuer.name().to_owned()),
+                    next: Some(next.name().to_owned()),
+                    ..NameFailure::default()
+                };
+                self.log.note(Event::IssuerFailed, subject, failure);
             }
             // The only issuer of a name needs no pause: the name's own back-off delays the next attempt, and is stored. Nor
             // does a spent budget, which has its own end and may concern only one of several accounts at the CA.
@@ -111,12 +131,13 @@ impl Failover {
             match preflight.check(issuer, subject).await {
                 Ok(Clearance::Sure) => {}
                 Ok(Clearance::Doubtful(reason)) => {
+                    self.note(Event::MayFail, subject, issuer, reason.to_string());
                     *doubt = Some(reason);
                     is_doubtful = true;
                 }
                 // The CA may see another network than this machine does, so preflight never prevents a renewal.
                 Err(reason) if request.served.is_some() => {
-                    warn!(names = %subject, issuer = issuer.name(), %reason, "an order may fail");
+                    self.note(Event::MayFail, subject, issuer, reason.to_string());
                     is_doubtful = true;
                 }
                 Err(reason) => return Err(reason.into()),
@@ -158,10 +179,9 @@ impl Failover {
                     "staging CA accepted the order; placing the real one"
                 );
             }
-            Err(error) if error.blame() == Blame::Ca => warn!(
-                names = %subject, issuer = staging.name(), %error,
-                "staging CA cannot try the order; placing the real one"
-            ),
+            Err(error) if error.blame() == Blame::Ca => {
+                self.note(Event::NotTried, subject, staging, error.to_string());
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -210,7 +230,11 @@ impl Failover {
         order: IssueRequest<'_>,
     ) -> Result<Issued<'a>, issuer::Error> {
         let subject = request.subject;
-        info!(names = %subject, issuer = issuer.name(), "certificate is being obtained");
+        if request.has_failed {
+            debug!(names = %subject, issuer = issuer.name(), "certificate is being obtained");
+        } else {
+            info!(names = %subject, issuer = issuer.name(), "certificate is being obtained");
+        }
         let issued = self.sign(issuer, order).await?;
         let serial = issued.certificate.serial();
         if request
@@ -409,6 +433,7 @@ mod tests {
         Failover::new(
             Budgets::new(storage),
             Arc::new(renewal_plans),
+            Arc::default(),
             Clock::system(),
         )
     }

@@ -7,6 +7,7 @@ use tracing::{debug, error, warn};
 
 use super::error::{Error, FailedAttempt};
 use super::failure_backoff;
+use super::failure_log::{Event, FailureLog, NameFailure};
 use super::request::{CertRequest, Purpose};
 use crate::backoff;
 use crate::certs::certificate::{CertCache, Certificate};
@@ -18,6 +19,7 @@ use crate::certs::renewal::renew_at;
 use crate::certs::status::CertificateRefusal;
 use crate::certs::store::{Attempts, CertificateStore};
 use crate::name::HostPattern;
+use crate::storage;
 
 /// The failure that is recorded for a certificate that is due as soon as it is issued.
 pub(crate) const DUE_WHEN_ISSUED: &str =
@@ -34,6 +36,7 @@ pub(crate) struct Failures {
     records: CertificateStore,
     cache: Arc<CertCache>,
     failing: LruTable<HostPattern, Attempts>,
+    log: Arc<FailureLog>,
     clock: Clock,
 }
 
@@ -43,8 +46,23 @@ impl Failures {
             records,
             cache,
             failing: LruTable::new(REMEMBERED),
+            log: Arc::default(),
             clock,
         }
+    }
+
+    /// Returns the log of failures, which all of an attempt shares.
+    pub(crate) fn log(&self) -> &Arc<FailureLog> {
+        &self.log
+    }
+
+    /// Logs a failure of storage for a name.
+    fn note_storage(&self, event: Event, subject: &HostPattern, reason: &storage::Error) {
+        let failure = NameFailure {
+            sentence: reason.to_string(),
+            ..NameFailure::default()
+        };
+        self.log.note(event, subject, failure);
     }
 
     /// Refuses an attempt before its time. For [`Purpose::RenewNow`] only the wait that the CA asked for counts.
@@ -76,7 +94,7 @@ impl Failures {
         match self.records.load_attempts(subject).await {
             Ok(attempts) => attempts,
             Err(reason) => {
-                error!(names = %subject, error = %reason, "failed attempts cannot be read");
+                self.note_storage(Event::AttemptsUnreadable, subject, &reason);
                 None
             }
         }
@@ -100,7 +118,7 @@ impl Failures {
             self.records.store_attempts(subject, &attempts).await
         };
         written.await.inspect_err(|reason| {
-            error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
+            self.note_storage(Event::NothingStored, subject, reason);
         })?;
         Ok(())
     }
@@ -154,7 +172,7 @@ impl Failures {
         if policy.is_kept()
             && let Err(reason) = self.records.store_attempts(subject, attempts).await
         {
-            error!(names = %subject, error = %reason, "failed attempt cannot be stored, and is remembered in memory only");
+            self.note_storage(Event::AttemptNotStored, subject, &reason);
         }
     }
 
@@ -222,12 +240,15 @@ impl Failures {
             .cache
             .get(subject)
             .map(|served| humantime::format_rfc3339_seconds(served.not_after()).to_string());
-        warn!(
-            names = %subject, attempt = attempts.failures,
-            retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
-            permanent = failure.is_permanent(), served_until, error = %sentence,
-            "certificate not obtained"
-        );
+        let failure = NameFailure {
+            sentence,
+            attempt: Some(attempts.failures),
+            retry_in: Some(delay),
+            permanent: Some(failure.is_permanent()),
+            served_until,
+            ..NameFailure::default()
+        };
+        self.log.note(Event::NotObtained, subject, failure);
         attempts.into()
     }
 }

@@ -3,6 +3,7 @@
 mod error;
 mod failover;
 mod failure_backoff;
+mod failure_log;
 mod failures;
 mod obtain;
 mod renewal_plans;

@@ -36,23 +36,25 @@ pub(crate) struct Obtainer {
     failover: Failover,
     failures: Failures,
     renewal_plans: Arc<RenewalPlans>,
-    /// The records whose damage the log has told, by location.
-    told_damaged: LruTable<String, ()>,
+    /// The records that cannot be used and that the log has told, by location.
+    told_unusable: LruTable<String, ()>,
     clock: Clock,
 }
 
-/// Limits how many damaged records are remembered.
+/// Limits how many records that cannot be used are remembered.
 const REMEMBERED: usize = 1024;
 
 impl Obtainer {
     pub(crate) fn new(records: CertificateStore, cache: Arc<CertCache>, clock: Clock) -> Self {
         let budgets = Budgets::new(Arc::clone(records.storage()));
         let renewal_plans = Arc::new(RenewalPlans::new(records.clone(), clock));
+        let failures = Failures::new(records.clone(), Arc::clone(&cache), clock);
+        let log = Arc::clone(failures.log());
         Self {
-            failover: Failover::new(budgets, Arc::clone(&renewal_plans), clock),
-            failures: Failures::new(records.clone(), Arc::clone(&cache), clock),
+            failover: Failover::new(budgets, Arc::clone(&renewal_plans), log, clock),
+            failures,
             renewal_plans,
-            told_damaged: LruTable::new(REMEMBERED),
+            told_unusable: LruTable::new(REMEMBERED),
             records,
             cache,
             clock,
@@ -254,7 +256,7 @@ impl Obtainer {
             Stored::Missing => return Ok(None),
             Stored::Found(certificate) => certificate,
             Stored::Damaged(reason) => {
-                self.tell_damaged(self.records.certificate_location(id, subject), &reason);
+                self.tell_unusable(id, subject, &reason);
                 return Ok(None);
             }
         };
@@ -274,12 +276,18 @@ impl Obtainer {
         }))
     }
 
-    /// Logs a damaged record once. It is read several times until a new certificate replaces it.
-    fn tell_damaged(&self, file: String, reason: &CertificateError) {
-        if self.told_damaged.get(&file).is_none() {
-            warn!(%file, error = %reason, "stored certificate is damaged; a new one is obtained");
-            self.told_damaged.insert(file, ());
+    /// Logs a record that cannot be used once. It is read several times until a new certificate replaces it.
+    fn tell_unusable(&self, issuer: &str, subject: &HostPattern, reason: &CertificateError) {
+        let file = self.records.certificate_location(issuer, subject);
+        if self.told_unusable.get(&file).is_some() {
+            return;
         }
+        if matches!(reason, CertificateError::Forbidden) {
+            warn!(names = %subject, %file, error = %reason, "stored certificate cannot be read; a new one is obtained");
+        } else {
+            warn!(names = %subject, %file, error = %reason, "stored certificate is damaged; a new one is obtained");
+        }
+        self.told_unusable.insert(file, ());
     }
 
     /// Serves the expired certificate of the configured issuers that expired last, after nothing newer could be had: it is

@@ -1,5 +1,7 @@
 //! The start of the certificate manager and its background tasks.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use super::daily_store_check::StoreSweep;
@@ -8,13 +10,15 @@ use super::served_check::ServedCheck;
 use crate::certs::manager::{CertManager, ManagerParts};
 
 /// Builds the manager and spawns its background tasks: the renewal loop, which begins with every name that the
-/// configuration spells out, the hourly look at what is served, and the daily sweep over storage.
+/// configuration spells out, the log of failures, the hourly look at what is served, and the daily sweep over storage.
 #[must_use]
 pub fn start(parts: ManagerParts) -> CertManager {
     let (schedule, inbox) = mpsc::unbounded_channel();
     let manager = CertManager::new(parts, schedule);
     let tasks = manager.tasks();
     tasks.spawn(Scheduler::new(manager.clone(), inbox).run(tasks.shutdown()));
+    let failure_log = Arc::clone(manager.obtainer().failures().log());
+    tasks.spawn(failure_log.run(tasks.shutdown()));
     tasks.spawn(ServedCheck::new(manager.clone()).run(tasks.shutdown()));
     tasks.spawn(StoreSweep::new(manager.clone()).run(tasks.shutdown()));
     manager

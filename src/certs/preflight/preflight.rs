@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::caa;
 use super::caa::Applicant;
@@ -78,10 +78,7 @@ impl Preflight {
                 debug!(names = %subject, issuer = issuer.name(), "preflight passed");
                 Ok(Clearance::Sure)
             }
-            Verdict::Doubt(reason) => {
-                warn!(names = %subject, issuer = issuer.name(), %reason, "an order may fail");
-                Ok(Clearance::Doubtful(reason))
-            }
+            Verdict::Doubt(reason) => Ok(Clearance::Doubtful(reason)),
             Verdict::Hopeless(reason) => Err(reason),
         }
     }

@@ -22,7 +22,7 @@ pub enum Stored {
     Found(Arc<Certificate>),
     /// There is none.
     Missing,
-    /// There is one that cannot be read as a certificate with its key.
+    /// There is one that cannot be read as a certificate with its key, or not by the user of this process.
     Damaged(CertificateError),
 }
 
@@ -45,9 +45,13 @@ impl CertificateStore {
         issuer: &str,
         subject: &HostPattern,
     ) -> Result<Stored, storage::Error> {
-        let key = certificate_key(issuer, subject);
-        let Some(pem) = self.storage.load(&key).await? else {
-            return Ok(Stored::Missing);
+        let pem = match self.storage.load(&certificate_key(issuer, subject)).await {
+            Ok(Some(pem)) => pem,
+            Ok(None) => return Ok(Stored::Missing),
+            Err(error) if error.is_forbidden() => {
+                return Ok(Stored::Damaged(CertificateError::Forbidden));
+            }
+            Err(error) => return Err(error),
         };
         Ok(match Certificate::from_pem(&pem) {
             Ok(certificate) => Stored::Found(Arc::new(certificate)),

@@ -189,6 +189,28 @@ async fn a_ca_that_is_down_is_named_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ca_that_is_down_is_one_line_for_all_names_with_their_number() {
+    let setup = ProxySetup::new();
+    let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
+    let (directory, root) = (ca.directory_url(), ca.root_pem());
+    drop(ca);
+    let names: Vec<_> = (0..30).map(|n| format!("n{n}.example.org")).collect();
+    let domains = names.iter().flat_map(|name| ["--domain", name.as_str()]);
+    let args: Vec<_> = ["--upstream", "localhost:1"]
+        .into_iter()
+        .chain(domains)
+        .collect();
+
+    let mut proxy = setup.args(args).ca(&directory, &root).start().await;
+
+    let line = proxy.logged("certificate not obtained").await;
+    assert!(line.contains("number=30"), "{line}");
+    assert!(line.contains("example.org, …"), "{line}");
+    let log = proxy.log();
+    assert_eq!(log.matches("certificate not obtained").count(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ca_that_hangs_does_not_delay_local_names() {
     let setup = ProxySetup::new();
     let script = Script::new().always(Step::NewOrder, Fault::Never);

@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::harness::admin::{Outcome, certs};
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::Client;
+use crate::harness::deadline::soon;
 use crate::harness::ports::ProxyPorts;
 use crate::harness::proxy::{Proxy, ProxySetup, command};
+use crate::harness::skip::skip;
 
 const NAME: &str = "www.example.org";
 const LOCAL: [&str; 4] = ["--upstream", "localhost:1", "--domain", "localhost"];
@@ -302,4 +305,73 @@ async fn the_data_directory_and_the_socket_come_from_the_proxyfile() {
     let shown = Outcome::from(output).out;
     let source = format!("(from the running proxy on {})", socket.display());
     assert!(shown.contains(&source), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_the_user_may_not_read_is_told_and_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = 65_534;
+    if std::os::unix::fs::chown(dir.path(), Some(own), Some(own)).is_err() {
+        return skip("only root can run a process as another user");
+    }
+    let data = dir.path().join("data");
+    let listen = [
+        "--listen-http",
+        "127.0.0.1:0",
+        "--listen-https",
+        "127.0.0.1:0",
+    ];
+    let storage = format!("file:{}", data.display());
+    let run = || {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_proxy"));
+        command
+            .args(LOCAL)
+            .args(listen)
+            .args(["--storage", &storage]);
+        command.uid(own).gid(own).current_dir(dir.path());
+        command
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true);
+        let mut process = command.spawn().unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        (process, lines)
+    };
+    let (process, mut lines) = run();
+    line_with(&mut lines, "certificate obtained").await;
+    drop(process);
+
+    // Root has written the record.
+    let record = data.join("certificates/internal/localhost/certificate.pem");
+    std::os::unix::fs::chown(&record, Some(0), Some(0)).unwrap();
+    let list = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_proxy"));
+        command.args(["certs", "list", "--storage", &storage]);
+        let output = std::os::unix::process::CommandExt::uid(&mut command, own).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let listed = list();
+    assert!(listed.contains("may not read it"), "{listed}");
+
+    let (_process, mut lines) = run();
+    let line = line_with(&mut lines, "cannot be read; a new one is obtained").await;
+    assert!(line.contains("names=localhost"), "{line}");
+    line_with(&mut lines, "certificate obtained").await;
+    assert!(!list().contains("may not read it"), "{}", list());
+}
+
+type Lines = tokio::io::Lines<BufReader<tokio::process::ChildStderr>>;
+
+/// Waits for a line of the log with this part.
+async fn line_with(lines: &mut Lines, part: &str) -> String {
+    let found = async {
+        let mut log = String::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains(part) {
+                return line;
+            }
+            log.push_str(&format!("{line}\n"));
+        }
+        panic!("no `{part}` in:\n{log}")
+    };
+    soon(found).await
 }
