@@ -66,28 +66,49 @@ pub enum Error {
     Damaged(&'static str),
 }
 
-/// Reads all certificates of a text, in their order.
+impl Error {
+    /// `true` if the text is not PEM, or its certificates are packed in another structure.
+    #[must_use]
+    pub fn is_of_other_format(&self) -> bool {
+        matches!(self, Self::Trusted | Self::Pkcs7 | Self::Pkcs12 | Self::Der)
+    }
+}
+
+/// Reads all certificates of a text, in their order. One that is damaged is an error.
 pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    match readable_certificates(text)? {
+        (found, 0) => Ok(found),
+        _ => Err(Error::Damaged("CERTIFICATE")),
+    }
+}
+
+/// Reads the certificates of a text that are not damaged, in their order, and the number of those that are. Returns an error
+/// if there is none.
+pub fn readable_certificates(text: &[u8]) -> Result<(Vec<CertificateDer<'static>>, usize), Error> {
     let text = &*decoded(text);
-    let mut found = Vec::new();
+    let (mut found, mut damaged) = (Vec::new(), 0);
     let mut other = None;
     for block in blocks(text) {
         match block.label {
-            b"CERTIFICATE" | b"X509 CERTIFICATE" => {
-                let der = block.der().ok_or(Error::Damaged("CERTIFICATE"))?;
-                found.push(CertificateDer::from(der));
-            }
+            b"CERTIFICATE" | b"X509 CERTIFICATE" => match block.der() {
+                Some(der) => found.push(CertificateDer::from(der)),
+                None => damaged += 1,
+            },
             b"TRUSTED CERTIFICATE" => other = Some(Error::Trusted),
             b"PKCS7" | b"CMS" => other = Some(Error::Pkcs7),
             _ => {}
         }
     }
-    match found {
-        found if found.is_empty() => Err(other
-            .or_else(|| binary(text))
-            .unwrap_or(Error::NoCertificate)),
-        found => Ok(found),
+    if !found.is_empty() {
+        return Ok((found, damaged));
     }
+    Err(if damaged > 0 {
+        Error::Damaged("CERTIFICATE")
+    } else {
+        other
+            .or_else(|| binary(text))
+            .unwrap_or(Error::NoCertificate)
+    })
 }
 
 /// Reads all private keys of a text, in their order.
@@ -323,6 +344,15 @@ mod tests {
             let error = certificates(&text).unwrap_err().to_string();
             assert!(error.contains(part), "{part}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_readable_beside_a_damaged_block_is_found() {
+        let text = format!("{}\n{ONE}\n{}\n{TWO}", &TWO[..40], ONE.replace("AQ", "!"));
+        let (found, damaged) = readable_certificates(text.as_bytes()).unwrap();
+        assert_eq!((found.len(), damaged), (2, 2));
+        assert!(certificates(text.as_bytes()).is_err());
+        assert!(readable_certificates(&ONE.as_bytes()[..40]).is_err());
     }
 
     #[test]

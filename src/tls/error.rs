@@ -4,6 +4,7 @@ use std::io;
 
 use crate::certs::CertificateRefusal;
 use crate::name::HostName;
+use crate::trust::UnknownCertificate;
 
 /// A failed handshake.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +13,7 @@ pub enum Error {
     #[error("the client did not finish its TLS handshake in time")]
     TimedOut,
     /// The client sent no ClientHello, or broke the handshake off.
-    #[error("the TLS handshake failed: {0}")]
+    #[error("the TLS handshake failed: {}", cause(.0))]
     Handshake(io::Error),
     /// The client sent no SNI, and there is no default site.
     #[error("the client named no host; mark one site with `default = true` to serve such clients")]
@@ -34,4 +35,16 @@ pub enum Error {
     /// The client's SNI is not a valid name.
     #[error("the client sent an SNI that is not a host name")]
     BadName,
+}
+
+/// Returns why a handshake failed, and how to let an unknown client in.
+fn cause(error: &io::Error) -> String {
+    let source = error.get_ref().and_then(|source| source.downcast_ref());
+    match source.and_then(UnknownCertificate::of) {
+        Some(unknown) => format!(
+            "no CA in the file of `client-auth` has signed the client's certificate; add it to that file to let it in, if its SHA-256 is {}",
+            unknown.fingerprint()
+        ),
+        None => error.to_string(),
+    }
 }

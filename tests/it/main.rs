@@ -46,6 +46,7 @@ mod certificates {
     mod import {
         mod fixtures;
         mod layouts;
+        mod other_programs;
         mod pem_folders;
         mod storing;
     }

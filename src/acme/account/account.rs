@@ -9,7 +9,7 @@ use url::Url;
 use crate::acme::client::{Call, Client, Repeat, Response};
 use crate::acme::error::{Error, Step};
 use crate::acme::jws::{AccountKey, Jws, Signer};
-use crate::acme::resource::{AccountResource, ProblemKind};
+use crate::acme::resource::{AccountResource, ProblemKind, Service};
 
 /// An account that the CA knows.
 #[derive(Debug)]
@@ -46,8 +46,8 @@ impl Account {
     ) -> Result<Self, Error> {
         let binding = match &client.options().external_account {
             Some(external) => {
-                let directory = client.directory().await?;
-                Some(external.bind(&key, &directory.new_account)?)
+                let service = client.url_of(Service::Account).await?;
+                Some(external.bind(&key, &service.url)?)
             }
             None => None,
         };
@@ -189,9 +189,7 @@ impl Account {
     ) -> Result<Response, Error> {
         let payload = payload(request);
         let call = self.call(Step::NewOrder, &payload, Repeat::Never);
-        self.client
-            .post_service(&call, |directory| &directory.new_order)
-            .await
+        self.client.post_service(&call, Service::Order).await
     }
 
     fn call<'a>(&'a self, step: Step, payload: &'a [u8], repeat: Repeat) -> Call<'a> {
@@ -217,9 +215,7 @@ async fn new_account(
         payload: &payload,
         repeat: Repeat::Safe,
     };
-    client
-        .post_service(&call, |directory| &directory.new_account)
-        .await
+    client.post_service(&call, Service::Account).await
 }
 
 fn payload<T: Serialize>(request: &T) -> Vec<u8> {

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
+use serde::de::Error as _;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::clock_skew::ClockSkew;
@@ -17,7 +18,7 @@ use super::response::Response;
 use super::tls::tls_config;
 use crate::acme::error::{Error, Step};
 use crate::acme::jws::{Nonce, NoncePool, Signer};
-use crate::acme::resource::Directory;
+use crate::acme::resource::{Directory, Service};
 
 /// Longest response in bytes. A certificate chain has a few KiB, and everything else is shorter.
 const BODY_LIMIT: usize = 1 << 20;
@@ -32,7 +33,10 @@ const REDIRECTS: usize = 3;
 const DIRECTORY_LIFE: Duration = Duration::from_secs(12 * 3600);
 
 /// Most nonces of one request that may be refused.
-const NONCE_RETRIES: usize = 8;
+const NONCE_RETRIES: u32 = 8;
+
+/// Time by which the pause before each further one gets longer.
+const NONCE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The client of one CA. Shared in an `Arc`; several orders of one account can run at once.
 #[derive(Debug)]
@@ -47,6 +51,12 @@ pub struct Client {
 struct CachedDirectory {
     directory: Arc<Directory>,
     read: Instant,
+}
+
+/// A service in the directory that names it.
+pub(in crate::acme) struct KnownService {
+    pub(in crate::acme) url: Url,
+    directory: Arc<Directory>,
 }
 
 /// A signed request.
@@ -114,19 +124,35 @@ impl Client {
     pub(in crate::acme) async fn post_service(
         &self,
         call: &Call<'_>,
-        service: fn(&Directory) -> &Url,
+        service: Service,
     ) -> Result<Response, Error> {
-        let known = self.directory().await?;
-        match self.post(call, service(&known)).await {
+        let known = self.url_of(service).await?;
+        match self.post(call, &known.url).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
-                let current = self.directory_after(&known).await?;
-                if service(&current) == service(&known) {
+                self.forget_directory(&known.directory).await;
+                let current = self.url_of(service).await?;
+                if current.url == known.url {
                     Err(error)
                 } else {
-                    self.post(call, service(&current)).await
+                    self.post(call, &current.url).await
                 }
             }
             outcome => outcome,
+        }
+    }
+
+    /// Returns the URL of a service. A directory without it is not kept: it may be a page of a CA under maintenance.
+    pub(in crate::acme) async fn url_of(&self, service: Service) -> Result<KnownService, Error> {
+        let directory = self.directory().await?;
+        match directory.url(service).cloned() {
+            Some(url) => Ok(KnownService { url, directory }),
+            None => {
+                self.forget_directory(&directory).await;
+                Err(Error::Json {
+                    step: Step::Directory,
+                    source: serde_json::Error::custom(format!("it has no `{}`", service.name())),
+                })
+            }
         }
     }
 
@@ -150,6 +176,8 @@ impl Client {
                     self.nonces.clear();
                     given = response.nonce();
                     refused += 1;
+                    // A nonce that is merely old is replaced at once.
+                    sleep(NONCE_PAUSE * (refused - 1)).await;
                     if refused > NONCE_RETRIES {
                         let step = call.step;
                         return Err(Error::Nonces {
@@ -198,11 +226,12 @@ impl Client {
     }
 
     async fn new_nonce(&self) -> Result<Nonce, Error> {
-        let known = self.directory().await?;
-        match self.nonce_from(&known.new_nonce).await {
+        let known = self.url_of(Service::Nonce).await?;
+        match self.nonce_from(&known.url).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
-                let current = self.directory_after(&known).await?;
-                self.nonce_from(&current.new_nonce).await
+                self.forget_directory(&known.directory).await;
+                let current = self.url_of(Service::Nonce).await?;
+                self.nonce_from(&current.url).await
             }
             outcome => outcome,
         }
@@ -227,8 +256,8 @@ impl Client {
         })
     }
 
-    /// Reads the directory again after `wrong` has proved wrong.
-    async fn directory_after(&self, wrong: &Arc<Directory>) -> Result<Arc<Directory>, Error> {
+    /// Lets the directory be read again after `wrong` has proved wrong.
+    async fn forget_directory(&self, wrong: &Arc<Directory>) {
         let mut cached = self.directory.lock().await;
         if cached
             .as_ref()
@@ -236,8 +265,6 @@ impl Client {
         {
             *cached = None;
         }
-        drop(cached);
-        self.directory().await
     }
 
     /// Sends an unsigned GET.

@@ -1,11 +1,11 @@
 //! Errors of the protocol, with all that the CA said and the operator can do.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use url::Url;
 
-use super::root_cause::{root_cause_text, unknown_certificate};
+use super::root_cause::{invalid_time, root_cause_text, unknown_certificate};
 use super::sentence::{allowed_again, authority, because, failed_authorization, listed};
 use super::solver_error::SolverError;
 use super::step::Step;
@@ -147,7 +147,7 @@ pub enum Error {
         /// The step that failed.
         step: Step,
         /// Number of refused nonces.
-        count: usize,
+        count: u32,
     },
     /// The response is not the JSON that RFC 8555 requires.
     #[error("could not {step}: the CA's answer is not the JSON that RFC 8555 asks for")]
@@ -299,13 +299,25 @@ impl Error {
     /// Returns one plain sentence with the root cause and, if there is one, the fix.
     #[must_use]
     pub fn sentence(&self) -> String {
+        if let Self::Chain(cause) = self
+            && cause.is_of_other_format()
+        {
+            // The commands that convert a file are for its owner.
+            return format!("{self}, but in another format; only the CA can change that");
+        }
         let Some(root) = root_cause_text(self) else {
             return self.to_string();
         };
         if let Some(unknown) = unknown_certificate(self) {
             let fingerprint = unknown.fingerprint();
             return format!(
-                "{self}: its certificate is not signed by a known root; if the CA is private, give its root certificate with `root` of the issuer or --acme-root, or this very certificate if its SHA-256 is {fingerprint}"
+                "{self}: its certificate is not signed by a known root; if the CA is private, save its root as FILE, or this very certificate if its SHA-256 is {fingerprint}, and add `root = \"FILE\"` to the issuer, or --acme-root FILE"
+            );
+        }
+        if let Some(problem) = invalid_time(self) {
+            let now = humantime::format_rfc3339_seconds(SystemTime::now());
+            return format!(
+                "{self}: its certificate {problem} at {now}; check that this is the right time, else set this machine's clock"
             );
         }
         format!("{self}: {root}")

@@ -31,10 +31,28 @@ fn root_cause(error: &dyn Error) -> Option<&(dyn Error + 'static)> {
 
 /// Returns the CA's own HTTPS certificate, if this machine does not trust its root.
 pub(in crate::acme) fn unknown_certificate(error: &dyn Error) -> Option<&UnknownCertificate> {
+    UnknownCertificate::of(tls_error(error)?)
+}
+
+/// Returns what is wrong with the validity of the CA's own HTTPS certificate.
+pub(in crate::acme) fn invalid_time(error: &dyn Error) -> Option<&'static str> {
+    use rustls::CertificateError as Bad;
+    let rustls::Error::InvalidCertificate(error) = tls_error(error)? else {
+        return None;
+    };
+    match error {
+        Bad::Expired | Bad::ExpiredContext { .. } => Some("has expired"),
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => Some("is not valid yet"),
+        _ => None,
+    }
+}
+
+/// Finds the error of the TLS library among the causes.
+fn tls_error(error: &dyn Error) -> Option<&rustls::Error> {
     let mut next = error.source();
     while let Some(cause) = next {
-        if let Some(unknown) = cause.downcast_ref().and_then(UnknownCertificate::of) {
-            return Some(unknown);
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
         }
         // An I/O error returns its inner error from `get_ref`, not from `source`.
         next = match cause.downcast_ref::<io::Error>().map(io::Error::get_ref) {

@@ -45,7 +45,7 @@ impl Order {
 
 /// `true` if the issuer of the last certificate in a PEM chain is `common_name`.
 fn is_issued_by(chain: &[u8], common_name: &str) -> bool {
-    let chain = pem::certificates(chain).unwrap_or_default();
+    let (chain, _) = pem::readable_certificates(chain).unwrap_or_default();
     let Some(top) = chain.last() else {
         return false;
     };

@@ -282,7 +282,7 @@ impl Order {
             .as_ref()
             .ok_or(Error::NoCertificate)?;
         let response = account.read(Step::Certificate, url).await?;
-        pem::certificates(&response.body).map_err(Error::Chain)?;
+        pem::readable_certificates(&response.body).map_err(Error::Chain)?;
         Ok(response)
     }
 

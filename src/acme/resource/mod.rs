@@ -12,4 +12,5 @@ pub use resource::{AuthorizationStatus, ChallengeType, Directory, Meta, OrderSta
 pub(super) use json::read as read_json;
 pub(super) use resource::{
     AccountResource, AuthorizationResource, ChallengeResource, ChallengeStatus, OrderResource,
+    Service,
 };

@@ -45,16 +45,38 @@ impl<'de> Deserialize<'de> for ResourceUrl {
     }
 }
 
+/// A service of the CA that every certificate needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::acme) enum Service {
+    Nonce,
+    Account,
+    Order,
+}
+
+impl Service {
+    /// Returns its name in the directory.
+    pub(in crate::acme) fn name(self) -> &'static str {
+        match self {
+            Self::Nonce => "newNonce",
+            Self::Account => "newAccount",
+            Self::Order => "newOrder",
+        }
+    }
+}
+
 /// The URLs of the CA's services (RFC 8555 section 7.1.1).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Directory {
     /// Creates nonces.
-    pub new_nonce: ResourceUrl,
+    #[serde(default, deserialize_with = "or_default")]
+    pub new_nonce: Option<ResourceUrl>,
     /// Registers and finds accounts.
-    pub new_account: ResourceUrl,
+    #[serde(default, deserialize_with = "or_default")]
+    pub new_account: Option<ResourceUrl>,
     /// Creates orders.
-    pub new_order: ResourceUrl,
+    #[serde(default, deserialize_with = "or_default")]
+    pub new_order: Option<ResourceUrl>,
     /// Revokes certificates.
     #[serde(default, deserialize_with = "or_default")]
     pub revoke_cert: Option<ResourceUrl>,
@@ -67,6 +89,17 @@ pub struct Directory {
     /// Facts about the CA.
     #[serde(default, deserialize_with = "or_default")]
     pub meta: Meta,
+}
+
+impl Directory {
+    /// Returns the URL of a service.
+    pub(in crate::acme) fn url(&self, service: Service) -> Option<&Url> {
+        match service {
+            Service::Nonce => self.new_nonce.as_deref(),
+            Service::Account => self.new_account.as_deref(),
+            Service::Order => self.new_order.as_deref(),
+        }
+    }
 }
 
 /// Facts about a CA (RFC 8555 section 7.1.1).

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -255,16 +256,19 @@ impl Failover {
     ) -> Result<Issued<'a>, issuer::Error> {
         let subject = order.subject;
         let pem = issuer.issue(order).await?;
-        let tidy = self.check(subject, &pem).and_then(|certificate| {
+        let tidy = self.check(subject, &pem).and_then(|(certificate, flaws)| {
             let pem = pem.with_chain(&certificate.chain_pem())?;
-            Ok((certificate, pem))
+            Ok((certificate, flaws, pem))
         });
         match tidy {
-            Ok((certificate, pem)) => Ok(Issued {
-                issuer,
-                certificate: Arc::new(certificate),
-                pem,
-            }),
+            Ok((certificate, flaws, pem)) => {
+                tell_flaws(issuer, subject, flaws).await;
+                Ok(Issued {
+                    issuer,
+                    certificate: Arc::new(certificate),
+                    pem,
+                })
+            }
             Err(unusable) => {
                 issuer.forget_order(subject).await;
                 Err(unusable.into())
@@ -272,8 +276,13 @@ impl Failover {
         }
     }
 
-    /// Checks a certificate that a CA has signed. It has cost an order, so it is used whenever it can serve any client.
-    fn check(&self, subject: &HostPattern, pem: &Pem) -> Result<Certificate, CertificateError> {
+    /// Checks a certificate that a CA has signed, and returns it with its flaws. It has cost an order, so it is used whenever
+    /// it can serve any client.
+    fn check(
+        &self,
+        subject: &HostPattern,
+        pem: &Pem,
+    ) -> Result<(Certificate, Vec<Flaw>), CertificateError> {
         let pem = pem.as_str().as_bytes();
         let ReadPair {
             certificate, flaws, ..
@@ -286,19 +295,30 @@ impl Failover {
             }
             Err(unusable) => return Err(unusable),
         }
-        for flaw in flaws {
-            match flaw {
-                Flaw::LeftOut { .. } => {
-                    info!(names = %subject, reason = %flaw, "certificate left out of a chain");
-                }
-                // Many CAs leave out their root.
-                Flaw::MissingIssuer { .. } => {}
-                Flaw::MustStaple | Flaw::CommonNameOnly => {
-                    warn!(names = %subject, reason = %flaw, "certificate is served, but clients may reject it");
-                }
+        Ok((certificate, flaws))
+    }
+}
+
+/// Logs the flaws of a certificate that a CA has signed.
+async fn tell_flaws(issuer: &dyn Issuer, subject: &HostPattern, flaws: Vec<Flaw>) {
+    for flaw in flaws {
+        let is_told = match flaw {
+            Flaw::LeftOut { .. } => {
+                info!(names = %subject, reason = %flaw, "certificate left out of a chain");
+                false
             }
+            // Most CAs leave out their root, and that of a private one is not among the system's.
+            Flaw::MissingIssuer { is_leaf_alone, .. } if is_leaf_alone || issuer.is_public() => {
+                let flaw = flaw.clone();
+                let concerns = spawn_blocking(move || flaw.concerns_clients()).await;
+                concerns.unwrap_or(true)
+            }
+            Flaw::MissingIssuer { .. } => false,
+            Flaw::MustStaple | Flaw::CommonNameOnly => true,
+        };
+        if is_told {
+            warn!(names = %subject, reason = %flaw, "certificate is served, but clients may reject it");
         }
-        Ok(certificate)
     }
 }
 

@@ -234,7 +234,7 @@ impl Obtainer {
                     &self.records,
                     request.issuers(),
                     request.subject,
-                    self.clock.now(),
+                    |found| found.verify_for(request.subject, self.clock.now()).is_ok(),
                 );
                 Ok(found.await?.inspect(|found| {
                     warn!(names = %request.subject, serial = found.serial(), "serving a certificate of an unconfigured issuer");
@@ -290,7 +290,7 @@ impl Obtainer {
         self.told_unusable.insert(file, ());
     }
 
-    /// Serves the expired certificate of the configured issuers that expired last, after nothing newer could be had: it is
+    /// Serves the expired certificate that expired last, those of the configured issuers before others, after nothing newer could be had: it is
     /// better than none, and the wrong one of the two may be this machine's clock. Returns `None` if there is none.
     pub(crate) async fn serve_expired(
         &self,
@@ -307,11 +307,16 @@ impl Obtainer {
             let Ok(Stored::Found(certificate)) = stored else {
                 continue;
             };
-            let outcome = certificate.verify_for(subject, self.clock.now());
-            if matches!(outcome, Err(CertificateError::Expired(_))) {
+            if self.is_only_expired(&certificate, subject) {
                 let end = |certificate: &Arc<Certificate>| certificate.not_after();
                 best = best.into_iter().chain([certificate]).max_by_key(end);
             }
+        }
+        if best.is_none() {
+            let is_usable = |found: &Certificate| self.is_only_expired(found, subject);
+            let others =
+                unconfigured_issuer::find(&self.records, request.issuers(), subject, is_usable);
+            best = others.await.ok().flatten();
         }
         let best = best?;
         warn!(
@@ -321,6 +326,11 @@ impl Obtainer {
         );
         self.serve(subject, &best);
         Some(best)
+    }
+
+    fn is_only_expired(&self, certificate: &Certificate, subject: &HostPattern) -> bool {
+        let outcome = certificate.verify_for(subject, self.clock.now());
+        matches!(outcome, Err(CertificateError::Expired(_)))
     }
 
     /// Puts a stored certificate into the cache, unless it is an on-demand one that no client has asked for: those would push

@@ -1,7 +1,6 @@
 //! Stored certificates of issuers that are no longer configured.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use futures_util::StreamExt;
 
@@ -11,13 +10,13 @@ use crate::certs::store::{CertificateStore, Stored};
 use crate::name::HostPattern;
 use crate::storage::{self, Key};
 
-/// Returns the valid stored certificate for `subject` that expires last, among those of issuers that are not in `issuers`.
-/// Staging CAs and the internal CA are left out.
+/// Returns the stored certificate for `subject` that expires last, among those that are usable and of issuers that are not
+/// in `issuers`. Staging CAs and the internal CA are left out.
 pub(crate) async fn find(
     records: &CertificateStore,
     issuers: &[Arc<dyn Issuer>],
     subject: &HostPattern,
-    now: SystemTime,
+    is_usable: impl Fn(&Certificate) -> bool + Send,
 ) -> Result<Option<Arc<Certificate>>, storage::Error> {
     let mut best: Option<Arc<Certificate>> = None;
     let mut others = records.issuers();
@@ -28,7 +27,7 @@ pub(crate) async fn find(
                 continue;
             }
             if let Stored::Found(found) = records.load_certificate(&id, subject).await?
-                && found.verify_for(subject, now).is_ok()
+                && is_usable(&found)
                 && best
                     .as_ref()
                     .is_none_or(|best| best.not_after() < found.not_after())

@@ -14,16 +14,23 @@ const LIMITED_HOSTS: [&str; 7] = [
 ];
 
 /// Hosts of the directories of other CAs. Their limits depend on the contract.
-const OTHER_HOSTS: [&str; 9] = [
+const OTHER_HOSTS: [&str; 16] = [
     "acme.ssl.com",
+    "acme-try.ssl.com",
     "acme.sectigo.com",
     "acme.enterprise.sectigo.com",
     "acme.digicert.com",
+    "one.digicert.com",
+    "demo.one.digicert.com",
     "acme.entrust.net",
     "emea.acme.atlas.globalsign.com",
     "acme-api.actalis.com",
     "acme-v02.harica.gr",
+    "acme.harica.gr",
     "acme.certum.pl",
+    "acme.trust.telia.com",
+    "acme.trustasia.com",
+    "acme.litessl.com",
 ];
 
 /// Whether `directory` belongs to a publicly trusted CA, which never signs local names.
@@ -50,6 +57,8 @@ mod tests {
             ("https://acme.sectigo.com/v2/DV", true),
             ("https://acme-v02.api.letsencrypt.org/directory", true),
             ("https://acme.zerossl.com/v2/DV90", true),
+            ("https://acme.trust.telia.com/directory", true),
+            ("https://acme.harica.gr/alias/directory", true),
             ("https://localhost:14000/dir", false),
             ("https://acme-v02.api.letsencrypt.org.example/dir", false),
             ("https://127.0.0.1/dir", false),

@@ -10,8 +10,11 @@ use crate::certs::manager::CertManager;
 use crate::name::HostPattern;
 use crate::tasks::Shutdown;
 
-/// The delay of the first look. By then, the first attempts are under way or have been refused.
+/// The delay of the first look, and the time between looks at the start. By then, the first attempts are under way or have been refused.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
+
+/// The time after which names wait too long, even if attempts are under way.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The time between two looks.
 const INTERVAL: Duration = Duration::from_secs(3600);
@@ -48,14 +51,9 @@ impl ServedCheck {
         if let Some(reason) = wrong_clock(self.manager.clock().now(), built()) {
             error!(reason, "this machine's clock is wrong");
         }
+        let manager = self.manager.clone();
         let looks = async {
             tokio::time::sleep(FIRST_DELAY).await;
-            if let Some(names) = self.waiting() {
-                warn!(
-                    names,
-                    "no name has a certificate, and all wait for their next attempt; `proxy certs list` says why"
-                );
-            }
             loop {
                 if let Some((number, names)) = self.expired() {
                     error!(
@@ -69,15 +67,8 @@ impl ServedCheck {
         };
         tokio::select! {
             () = shutdown.requested() => (),
-            () = looks => (),
+            ((), ()) = async { tokio::join!(tell_waiting(manager), looks) } => (),
         }
-    }
-
-    /// Returns the number of configured names if none of them has a certificate and none is being obtained.
-    fn waiting(&self) -> Option<usize> {
-        let stats = self.manager.stats();
-        let is_waiting = stats.names > 0 && stats.without == stats.names && self.manager.is_idle();
-        is_waiting.then_some(stats.names)
     }
 
     /// Returns the number and some names of expired certificates, unless the log has told them within a day.
@@ -95,6 +86,29 @@ impl ServedCheck {
         let shown = shown.collect::<Vec<_>>().join(", ");
         Some((expired.len(), shown))
     }
+}
+
+/// Says once that no name has a certificate, if all of them wait. Ends when that is said, or when one has a certificate.
+async fn tell_waiting(manager: CertManager) {
+    let start = Instant::now();
+    tokio::time::sleep(FIRST_DELAY).await;
+    while let Some(names) = without_certificate(&manager) {
+        // An attempt at a CA that does not answer is under way for minutes.
+        if manager.is_idle() || start.elapsed() >= PATIENCE {
+            warn!(
+                names,
+                "no name has a certificate yet; `proxy certs list` says why"
+            );
+            return;
+        }
+        tokio::time::sleep(FIRST_DELAY).await;
+    }
+}
+
+/// Returns the number of configured names if none of them has a certificate.
+fn without_certificate(manager: &CertManager) -> Option<usize> {
+    let stats = manager.stats();
+    (stats.names > 0 && stats.without == stats.names).then_some(stats.names)
 }
 
 /// Returns the sentence about a clock that is behind the time at which this program was built.
@@ -146,7 +160,7 @@ mod tests {
         let mut check = ServedCheck::new(manager);
         assert_eq!(check.expired(), Some((1, NAME.to_owned())));
         assert_eq!(check.expired(), None);
-        assert_eq!(check.waiting(), None);
+        assert_eq!(without_certificate(&check.manager), None);
         check.told = check.told.map(|told| told - REPEAT);
         assert!(check.expired().is_some());
     }
@@ -163,15 +177,53 @@ mod tests {
         assert_eq!(manager.stats().expired, 0);
     }
 
-    #[tokio::test]
-    async fn names_that_all_wait_are_told() {
-        let world = World::new(None);
+    #[tokio::test(start_paused = true)]
+    async fn names_that_all_wait_are_told_also_while_a_ca_does_not_answer() {
+        // Given a CA whose answer never comes.
+        let world = World::new(Some(3600));
+        world.issuer.permits.forget_permits(usize::MAX);
         let (manager, _tasks) = world.manager(vec![site(NAME)]);
-        manager.certificate(&name(NAME), CLIENT).await.unwrap_err();
-        while !manager.is_idle() {
+        let client = name(NAME);
+        let asked = manager.certificate(&client, CLIENT);
+        let told = async {
+            world.issuer.ordered.notified().await;
+            assert!(!manager.is_idle());
+            let start = Instant::now();
+            tell_waiting(manager.clone()).await;
+            assert!(start.elapsed() >= PATIENCE && start.elapsed() < PATIENCE * 2);
+            assert_eq!(without_certificate(&manager), Some(1));
+            world.issuer.permits.add_permits(1);
+        };
+        let (served, ()) = tokio::join!(asked, told);
+        served.unwrap();
+        // Once the certificate is there, nothing is told.
+        let start = Instant::now();
+        tell_waiting(manager).await;
+        assert!(start.elapsed() <= FIRST_DELAY * 2);
+    }
+
+    #[tokio::test]
+    async fn an_expired_certificate_of_a_former_issuer_is_served_while_the_ca_is_slow() {
+        let world = World::new(Some(3600));
+        world.issuer.permits.forget_permits(usize::MAX);
+        let storage = FileStorage::open(world.dir.path()).unwrap();
+        let records = CertificateStore::new(Arc::new(storage));
+        let pem = TestCa::new().sign(&[NAME], -3600..-60);
+        let subject = HostPattern::parse(NAME).unwrap();
+        let stored = records.store_certificate("former", &subject, &pem);
+        stored.await.unwrap();
+        let (manager, _tasks) = world.manager(vec![site(NAME)]);
+
+        let served = manager.certificate(&name(NAME), CLIENT).await.unwrap();
+
+        assert!(served.not_after() < SystemTime::now());
+        // The new one follows.
+        world.issuer.permits.add_permits(1);
+        while manager.stats().expired == 1 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(ServedCheck::new(manager).waiting(), Some(1));
+        let served = manager.certificate(&name(NAME), CLIENT).await.unwrap();
+        assert!(served.not_after() > SystemTime::now());
     }
 
     #[test]

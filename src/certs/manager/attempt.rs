@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::reminder::{Due, Reminder};
 use super::single_flight::Leader;
 use super::state::{ManagerState, Outcome};
@@ -10,7 +12,11 @@ use crate::certs::certificate::Certificate;
 use crate::certs::issuance::{CertRequest, Purpose};
 use crate::certs::policy::AppliedPolicy;
 use crate::certs::renewal::renew_at;
+use crate::certs::status::CertificateRefusal;
 use crate::name::HostPattern;
+
+/// Time after which handshakes get an expired certificate while a new one is being obtained.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The task that leads one flight.
 pub(super) struct Attempt {
@@ -34,7 +40,21 @@ impl Attempt {
             self.leader.publish(Ok(Arc::clone(&stored)));
             self.stored = Some(stored);
         }
-        let outcome = obtainer.obtain(request, self.stored.clone()).await;
+        let mut obtaining = Box::pin(obtainer.obtain(request, self.stored.clone()));
+        let outcome = match timeout(PATIENCE, &mut obtaining).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                // Handshakes do not wait for a slow CA if there is an expired certificate.
+                if self.stored.is_none() {
+                    let refusal = CertificateRefusal::StillOrdering;
+                    self.stored = obtainer.serve_expired(request, &refusal).await;
+                    if let Some(expired) = &self.stored {
+                        self.leader.publish(Ok(Arc::clone(expired)));
+                    }
+                }
+                obtaining.await
+            }
+        };
         if let Err(refusal) = &outcome
             && self.stored.is_none()
             && refusal.leaves_expired()

@@ -61,7 +61,11 @@ impl CertificateRefusal {
     /// `true` if the name may have a certificate, and only a newer one cannot be had now.
     #[must_use]
     pub(crate) fn leaves_expired(&self) -> bool {
-        matches!(self, Self::BackingOff { .. } | Self::Held(_))
+        match self {
+            Self::BackingOff { .. } | Self::Held(_) | Self::StillOrdering => true,
+            Self::NotAllowed(error) => error.is_down(),
+            _ => false,
+        }
     }
 
     /// Returns the time until the next attempt; `None` when the process stops.
@@ -111,6 +115,24 @@ impl From<storage::Error> for CertificateRefusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expired_certificate_is_better_than_none_unless_the_name_may_have_none() {
+        let url = || "http://127.0.0.1:1/".parse().unwrap();
+        let asked = |error| CertificateRefusal::NotAllowed(Arc::new(error));
+        let failing = AskError::Failing {
+            url: url(),
+            status: 500,
+        };
+        let refused = AskError::Refused {
+            url: url(),
+            status: 404,
+        };
+        assert!(asked(failing).leaves_expired());
+        assert!(CertificateRefusal::StillOrdering.leaves_expired());
+        assert!(!asked(refused).leaves_expired());
+        assert!(!CertificateRefusal::Unknown.leaves_expired());
+    }
 
     #[test]
     fn one_failed_attempt_reads_unlike_several() {

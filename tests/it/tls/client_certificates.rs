@@ -2,6 +2,7 @@
 
 use http::Request;
 use http_body_util::Full;
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
@@ -108,6 +109,65 @@ async fn a_client_certificate_in_the_file_itself_is_accepted_whoever_signed_it()
     let (certificate, key) = ca.client("device");
     let other = proxy.client().identified(&certificate, &key);
     assert!(!gets_in(&other, &proxy, "strict.localhost").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_of_a_client_certificate_in_the_file_lets_in_nobody_else() {
+    let ca = TestCa::root("a vendor");
+    let (alice, alice_key) = ca.client("alice");
+    let (admin, admin_key) = signed_by("alice", &alice_key, "admin");
+    let app = App::start().await;
+    // The file may hold a CA too.
+    for others in [String::new(), TestCa::root("another").pem()] {
+        let setup = ProxySetup::new();
+        setup.file("clients.pem", &format!("{}{others}", alice.pem()));
+        let text = format!(
+            "[sites]\n\"strict.localhost\" = {{ upstream = \"{}\", client-auth = {{ ca = \"clients.pem\" }} }}\n",
+            app.address
+        );
+        let proxy = setup.proxyfile(&text).start().await;
+        let itself = proxy.client().identified(&alice, &alice_key);
+        assert!(gets_in(&itself, &proxy, "strict.localhost").await);
+        let other = proxy.client().identified(&admin, &admin_key);
+        assert!(!gets_in(&other, &proxy, "strict.localhost").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_shows_how_to_let_an_unknown_client_in() {
+    let app = App::start().await;
+    let setup = ProxySetup::new();
+    setup.file("clients.pem", &TestCa::root("clients").pem());
+    let text = format!(
+        "[sites]\n\"strict.localhost\" = {{ upstream = \"{}\", client-auth = {{ ca = \"clients.pem\" }} }}\n",
+        app.address
+    );
+    let setup = setup.proxyfile(&text).args(["--log-level", "debug"]);
+    let mut proxy = setup.start().await;
+    let (certificate, key) = TestCa::root("a vendor").client("device");
+    let device = proxy.client().identified(&certificate, &key);
+
+    assert!(!gets_in(&device, &proxy, "strict.localhost").await);
+
+    let line = proxy.logged("no CA in the file of `client-auth`").await;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate.der());
+    let digits = digest.as_ref().iter().map(|byte| format!("{byte:02X}"));
+    let fingerprint = digits.collect::<Vec<_>>().join(":");
+    assert!(line.contains(&fingerprint), "{line}");
+}
+
+/// A client certificate that the key of another certificate has signed, and its key.
+fn signed_by(signer: &str, key: &KeyPair, name: &str) -> (rcgen::Certificate, KeyPair) {
+    let params = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params
+    };
+    let signer = params(signer);
+    let own_key = KeyPair::generate().unwrap();
+    let certificate = params(name).signed_by(&own_key, &Issuer::from_params(&signer, key));
+    (certificate.unwrap(), own_key)
 }
 
 /// Returns `true` if a request to `name` on a new connection is answered.

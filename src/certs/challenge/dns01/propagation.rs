@@ -47,13 +47,21 @@ impl Propagation {
         }
     }
 
-    /// Returns the name at which the record has to be set: the end of the CNAME chain of `name`.
+    /// Returns the name at which the record has to be set: the end of the CNAME chain of `name`. With a delay instead of any
+    /// check, a machine that cannot ask DNS takes the name itself.
     pub(super) async fn owner(&self, name: &str) -> Result<String, Dns01Error> {
-        let canonical = self.resolver.canonical(name).await;
-        canonical.map_err(|cause| Dns01Error::Alias {
-            name: name.to_owned(),
-            cause: Box::new(cause),
-        })
+        let error = match self.resolver.canonical(name).await {
+            Ok(canonical) => return Ok(canonical),
+            Err(cause) => Dns01Error::Alias {
+                name: name.to_owned(),
+                cause: Box::new(cause),
+            },
+        };
+        if self.options.delay.is_none() {
+            return Err(error);
+        }
+        warn!(%name, %error, "CNAME records cannot be looked up; the TXT record is set at the name itself");
+        Ok(name.to_owned())
     }
 
     /// Waits until the record can be expected to be visible to the CA. If it cannot be seen in time, the CA may see it all

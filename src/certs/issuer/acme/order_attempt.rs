@@ -70,7 +70,7 @@ impl OrderAttempt<'_> {
         replaces: &mut Option<&CertId>,
     ) -> Result<Pem, Error> {
         let identifier = Identifier::of_pattern(self.request.subject).ok_or(Error::NoSubject)?;
-        prepare(&identifier, solvers).await?;
+        let solvers = prepare(&identifier, solvers).await?;
         let placed = self.place(&identifier, replaces).await?;
         let outcome = self.prove(&placed.order, solvers).await;
         if let Err(failure) = outcome {
@@ -146,7 +146,10 @@ impl OrderAttempt<'_> {
         let csr = signing_request(self.request.subject, key)?;
         order.finalize(self.account, &csr).await?;
         let chain = self.terms.download(order, self.account).await?;
-        let chain = pem::certificates(&chain).map_err(CertificateError::Pem)?;
+        let (chain, damaged) = pem::readable_certificates(&chain).map_err(CertificateError::Pem)?;
+        if damaged > 0 {
+            info!(names = %self.request.subject, damaged, "damaged certificates left out of a chain");
+        }
         let chain = pem::write_certificates(&chain);
         Ok(Pem::new(&chain, &key.serialize_pem()).ordered_by(self.account.url()))
     }
@@ -218,16 +221,31 @@ impl OrderAttempt<'_> {
     }
 }
 
-/// Lets the solver that is tried first do what can fail without an order.
-async fn prepare(identifier: &Identifier, solvers: &[Arc<dyn Solver>]) -> Result<(), acme::Error> {
-    let Some(first) = solvers.first() else {
-        return Ok(());
-    };
-    let prepared = first.prepare(identifier).await;
-    prepared.map_err(|source| acme::Error::Preparation {
-        identifier: identifier.clone(),
-        source,
-    })
+/// Lets solvers do what can fail without an order, and returns them from the first one on that succeeds. If none does,
+/// returns the error of the first one.
+async fn prepare<'a>(
+    identifier: &Identifier,
+    solvers: &'a [Arc<dyn Solver>],
+) -> Result<&'a [Arc<dyn Solver>], acme::Error> {
+    let mut first = None;
+    for (index, solver) in solvers.iter().enumerate() {
+        let error = match solver.prepare(identifier).await {
+            Ok(()) => return Ok(&solvers[index..]),
+            Err(source) => acme::Error::Preparation {
+                identifier: identifier.clone(),
+                source,
+            },
+        };
+        if index + 1 < solvers.len() {
+            let kind = solver.challenge_type();
+            warn!(names = %identifier, %kind, error = %error.sentence(), "trying the next challenge type");
+        }
+        first = first.or(Some(error));
+    }
+    match first {
+        Some(error) => Err(error),
+        None => Ok(solvers),
+    }
 }
 
 /// Whether the order is so old that its certificate has expired. The caller checks everything else.
@@ -247,8 +265,61 @@ fn joined(mut failures: Vec<acme::Error>) -> Error {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+
     use super::*;
+    use crate::acme::{ChallengeType, KeyAuthorization, Presented, SolverError};
     use crate::certs::certificate::TestCa;
+
+    /// Solves nothing, and can be prepared or not.
+    struct TestSolver(ChallengeType, bool);
+
+    impl Solver for TestSolver {
+        fn challenge_type(&self) -> ChallengeType {
+            self.0.clone()
+        }
+
+        fn prepare<'a>(&'a self, _: &'a Identifier) -> BoxFuture<'a, Result<(), SolverError>> {
+            let dead = || SolverError::new(format!("{} is dead", self.0));
+            async move { self.1.then_some(()).ok_or_else(dead) }.boxed()
+        }
+
+        fn present<'a>(
+            &'a self,
+            _: &'a Identifier,
+            _: &'a str,
+            _: &'a KeyAuthorization,
+        ) -> BoxFuture<'a, Result<Presented, SolverError>> {
+            async { Err(SolverError::new("not in this test")) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_solver_that_cannot_be_prepared_gives_way_to_the_next() {
+        let name = Identifier::Dns("www.example.org".to_owned());
+        let (dns, http) = (ChallengeType::Dns01, ChallengeType::Http01);
+        for (can_dns, can_http, expected) in [
+            (true, true, Ok(vec![dns.clone(), http.clone()])),
+            (true, false, Ok(vec![dns.clone(), http.clone()])),
+            (false, true, Ok(vec![http.clone()])),
+            (false, false, Err("dns-01 is dead")),
+        ] {
+            let solvers: [Arc<dyn Solver>; 2] = [
+                Arc::new(TestSolver(dns.clone(), can_dns)),
+                Arc::new(TestSolver(http.clone(), can_http)),
+            ];
+            let prepared = prepare(&name, &solvers).await;
+            match (prepared, expected) {
+                (Ok(left), Ok(expected)) => {
+                    let left = left.iter().map(|solver| solver.challenge_type());
+                    assert_eq!(left.collect::<Vec<_>>(), expected);
+                }
+                (Err(error), Err(said)) => assert!(error.sentence().contains(said), "{error}"),
+                (prepared, expected) => panic!("{} {expected:?}", prepared.is_ok()),
+            }
+        }
+    }
 
     #[test]
     fn expiry_depends_on_the_given_time() {

@@ -5,15 +5,21 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use http::StatusCode;
-use proxy::acme::{Error, Identifier, Options, Order, ProblemKind};
+use proxy::acme::{Client, Error, Identifier, Options, Order, ProblemKind};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, SanType};
 use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::scene::Scene;
-use crate::harness::ca::pki::{csr, is_for_key, verify_chain};
-use crate::harness::ca::scripted::{CertificateFault, Fault, Reply, Script, Step, Wait};
+use crate::harness::ca::pki::{TestCa, csr, is_for_key, verify_chain};
+use crate::harness::ca::scripted::{
+    CertificateFault, Fault, Reply, Script, ScriptedCa, Step, Wait,
+};
 
 const NAME: &str = "www.example.org";
+
+/// Changes a certificate before it is signed.
+type Change = Box<dyn FnOnce(&mut CertificateParams)>;
 
 fn name() -> Identifier {
     Identifier::Dns(NAME.to_owned())
@@ -162,6 +168,59 @@ async fn a_redirected_post_is_not_followed_and_a_redirected_get_is() {
 }
 
 #[tokio::test]
+async fn the_given_certificate_of_the_ca_itself_is_believed_whatever_signed_it_if_name_and_time_are_right()
+ {
+    let day = Duration::from_secs(24 * 3600);
+    let now = std::time::SystemTime::now();
+    let shapes: [(Change, Option<&str>); 5] = [
+        (Box::new(|_| ()), None),
+        (
+            Box::new(|it| it.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+            None,
+        ),
+        (Box::new(|it| it.is_ca = IsCa::ExplicitNoCa), None),
+        (
+            Box::new(move |it| {
+                it.not_before = (now - 2 * day).into();
+                it.not_after = (now - day).into();
+            }),
+            Some("set this machine's clock"),
+        ),
+        (
+            Box::new(|it| {
+                it.subject_alt_names = vec![SanType::DnsName("other.test".try_into().unwrap())];
+            }),
+            Some("not valid for name"),
+        ),
+    ];
+    for (change, refused) in shapes {
+        let api = TestCa::root("a signer").changed_loopback_server(change);
+        let ca = ScriptedCa::start_as(Script::new(), 1, api).await;
+        let mut options = Options::new(ca.directory_url());
+        options.root_pem = Some(ca.api_certificate().into_bytes());
+        let answer = Client::new(options).unwrap().directory().await;
+        match (answer, refused) {
+            (Ok(_), None) => {}
+            (Err(error), Some(said)) => {
+                let sentence = error.sentence().to_lowercase();
+                assert!(sentence.contains(said), "{sentence}");
+            }
+            (answer, refused) => panic!("{answer:?} {refused:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_would_make_all_others_long_is_not_used() {
+    let long = format!("/{}", "a".repeat(5000));
+    let redirect = Reply::new(302, "").header("location", &long);
+    let script = Script::new().always(Step::Directory, Fault::Answer(redirect));
+    let (scene, error) = Scene::fail(script).await;
+    assert!(matches!(error, Error::LongUrl { .. }), "{error}");
+    assert_eq!(scene.ca.count(Step::Directory), 1);
+}
+
+#[tokio::test]
 async fn eight_refused_nonces_are_retried_and_the_ninth_is_an_error() {
     let refused = |count| {
         let reply = Reply::problem(400, "badNonce", "no");
@@ -212,19 +271,18 @@ async fn a_required_external_binding_is_explained_in_the_error() {
 async fn an_unknown_root_of_the_ca_is_an_error_that_names_the_fix() {
     let scene = Scene::new(Script::new()).await;
     let error = scene.account_with(Options {
-        root_pem: Some(
-            crate::harness::ca::pki::TestCa::root("another")
-                .pem()
-                .into_bytes(),
-        ),
+        root_pem: Some(TestCa::root("another").pem().into_bytes()),
         ..scene.options()
     });
     let error = error.await.unwrap_err();
     assert!(matches!(error, Error::Connect { .. }));
     let sentence = error.sentence();
-    let fix = "if the CA is private, give its root certificate with `root` of the issuer or --acme-root, or this very certificate if its SHA-256 is ";
-    let (_, fingerprint) = sentence.split_once(fix).unwrap();
+    let fix =
+        "if the CA is private, save its root as FILE, or this very certificate if its SHA-256 is ";
+    let (_, rest) = sentence.split_once(fix).unwrap();
+    let (fingerprint, line) = rest.split_once(", and add ").unwrap();
     assert_eq!(fingerprint.len(), 32 * 3 - 1);
+    assert_eq!(line, "`root = \"FILE\"` to the issuer, or --acme-root FILE");
 }
 
 #[tokio::test]

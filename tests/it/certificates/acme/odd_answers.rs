@@ -239,6 +239,28 @@ async fn issue(odd: &str, script: Script) {
 }
 
 #[tokio::test]
+async fn a_directory_without_a_service_fails_only_what_needs_it() {
+    for member in ["newOrder", "newAccount", "newNonce"] {
+        let rewrite = move |body: &[u8]| {
+            let mut value: Value = serde_json::from_slice(body).unwrap();
+            remove(&mut value, &[member]);
+            value.to_string().into_bytes()
+        };
+        let rewrite = Fault::Rewrite(std::sync::Arc::new(rewrite));
+        let scene = Scene::new(Script::new().always(Step::Directory, rewrite)).await;
+        let error = scene.issue().await.unwrap_err();
+        let sentence = error.sentence();
+        assert!(
+            sentence.contains(&format!("it has no `{member}`")),
+            "{sentence}"
+        );
+        assert_eq!(error.step(), Some(proxy::acme::Step::Directory));
+        let registered = scene.ca.count(Step::NewAccount);
+        assert_eq!(registered, usize::from(member == "newOrder"), "{member}");
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_is_issued_despite_every_odd_answer() {
     let rows = TABLE.iter().map(|(odd, steps, change)| {
         let change = *change;
@@ -307,6 +329,17 @@ async fn a_limit_without_a_time_is_waited_for_twice_at_every_step() {
             assert!(scene.ca.count(step) >= 3, "{step:?}");
         });
     join_all(cases).await;
+}
+
+#[tokio::test]
+async fn a_certificate_in_another_format_is_told_to_the_ca_and_not_to_the_operator() {
+    let der = || Reply::new(200, b"\x30\x82\x01\x00\x30\x82".to_vec());
+    let script = Script::new().always(Step::Certificate, Fault::AnswerAfter(der()));
+    let sentence = Scene::fail(script).await.1.sentence();
+    assert_eq!(
+        sentence,
+        "the CA's certificate is not a PEM chain, but in another format; only the CA can change that"
+    );
 }
 
 #[tokio::test]

@@ -187,6 +187,28 @@ async fn a_delay_replaces_the_check() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_delay_the_record_is_set_although_no_name_can_be_looked_up() {
+    let (provider, tasks) = (Provider::new(), Tasks::new());
+    let resolver = Resolver::new(ResolverOptions {
+        servers: Vec::new(),
+        authority_port: 53,
+    });
+    let resolver = Arc::new(resolver);
+    let name = Identifier::Dns("home.example.org".to_owned());
+    for (delay, is_set) in [(Some(Duration::from_millis(1)), true), (None, false)] {
+        let options = PropagationOptions {
+            delay,
+            ..PropagationOptions::default()
+        };
+        let propagation = Propagation::new(Arc::clone(&resolver), &options);
+        let solver = Dns01Solver::new(Arc::clone(&provider) as _, propagation, tasks.clone());
+        assert_eq!(solver.prepare(&name).await.is_ok(), is_set);
+        assert_eq!(present(&solver).await.is_ok(), is_set);
+    }
+    assert_eq!(provider.called("present").await.name, CHALLENGE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resolver_is_asked_if_the_zone_has_no_name_server_that_can_be_asked() {
     for has_zone in [false, true] {
         let resolver = DnsServer::start();

@@ -120,7 +120,7 @@ async fn a_ca_whose_own_certificate_is_given_is_believed_and_another_is_shown_by
         .await;
     let line = proxy.logged("certificate not obtained").await;
     assert!(
-        line.contains("--acme-root, or this very certificate if its SHA-256 is "),
+        line.contains("or this very certificate if its SHA-256 is "),
         "{line}"
     );
 
@@ -129,6 +129,32 @@ async fn a_ca_whose_own_certificate_is_given_is_believed_and_another_is_shown_by
     setup.file("ca.pem", &ca.api_certificate());
     let mut proxy = setup.start().await;
     proxy.logged("certificate obtained").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leaf_without_its_chain_is_served_with_a_warning() {
+    for odd in [CertificateFault::Alone, CertificateFault::DamagedChain] {
+        let proxy = serves_all_the_same(odd, "its chain is incomplete: the certificate of").await;
+        let log = proxy.log();
+        let line = log
+            .lines()
+            .find(|line| line.contains("its chain is incomplete"));
+        assert!(line.unwrap().contains("WARN"), "{log}");
+        let is_told = log.contains("damaged certificates left out of a chain");
+        assert_eq!(is_told, odd == CertificateFault::DamagedChain, "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_in_a_certificate_of_the_ca_cannot_pass_for_a_line_of_the_log() {
+    let said =
+        "the certificate of CN=x\\n2026-01-01T00:00:00Z ERROR all is lost\\u{1b}[31m does not";
+    let proxy = serves_all_the_same(CertificateFault::Hostile, said).await;
+    let log = proxy.log();
+    assert!(
+        !log.lines().any(|line| line.starts_with("2026-01-01")),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,10 +42,19 @@ impl TestCa {
 
     /// A certificate for `localhost`, `app.services.test` and the loopback addresses, and its key.
     pub(crate) fn loopback(&self) -> (rcgen::Certificate, KeyPair) {
+        self.changed_loopback(|_| ())
+    }
+
+    /// The same after a change.
+    fn changed_loopback(
+        &self,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (rcgen::Certificate, KeyPair) {
         let names = ["localhost", "app.services.test", "127.0.0.1", "::1"].map(str::to_owned);
         let mut params = CertificateParams::new(names).unwrap();
         valid_for(&mut params, Duration::from_secs(24 * 3600));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, self.issuer()).unwrap();
         (certificate, key)
@@ -64,7 +73,15 @@ impl TestCa {
 
     /// A server on loopback that speaks HTTP/1.1.
     pub(crate) fn loopback_server(&self) -> LoopbackServer {
-        let (certificate, key) = self.loopback();
+        self.changed_loopback_server(|_| ())
+    }
+
+    /// The same with a change of its certificate.
+    pub(crate) fn changed_loopback_server(
+        &self,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> LoopbackServer {
+        let (certificate, key) = self.changed_loopback(change);
         let pem = certificate.pem();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

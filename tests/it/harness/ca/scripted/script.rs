@@ -113,6 +113,12 @@ pub(crate) enum CertificateFault {
     Early,
     /// Its chain is in the wrong order and has a stranger, a repeated certificate and text that is not UTF-8.
     Untidy,
+    /// Nothing comes with it.
+    Alone,
+    /// The certificate above it is damaged.
+    DamagedChain,
+    /// A certificate comes with it whose name has an end of line and the start of another log line.
+    Hostile,
 }
 
 /// How long the CA asks clients to wait between polls.

@@ -49,6 +49,12 @@ struct Shared {
 impl ScriptedCa {
     /// Starts a CA that fetches the challenges of every name at this port of this machine.
     pub(crate) async fn start(script: Script, http01_port: u16) -> Self {
+        let api = TestCa::root("root of the scripted API").loopback_server();
+        Self::start_as(script, http01_port, api).await
+    }
+
+    /// Starts a CA with this certificate of its own HTTPS.
+    pub(crate) async fn start_as(script: Script, http01_port: u16, api: LoopbackServer) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let base = format!("https://{}", listener.local_addr().unwrap());
         let issuing_root = TestCa::root("scripted root");
@@ -58,7 +64,7 @@ impl ScriptedCa {
             base,
             script,
             http01_port,
-            api: TestCa::root("root of the scripted API").loopback_server(),
+            api,
             intermediate: issuing_root.intermediate("scripted intermediate"),
             issuing_root,
             counts: watch::Sender::default(),
@@ -122,9 +128,8 @@ impl ScriptedCa {
     /// Waits until this number of requests of a kind have arrived.
     pub(crate) async fn counted(&self, step: Step, number: usize) {
         let mut counts = self.shared.counts.subscribe();
-        soon(counts.wait_for(|counts| count(counts, step) >= number))
-            .await
-            .unwrap();
+        let arrived = counts.wait_for(|counts| count(counts, step) >= number);
+        soon(arrived).await.unwrap();
     }
 }
 
@@ -165,9 +170,8 @@ async fn serve(shared: Arc<Shared>, tls: TlsAcceptor, stream: TcpStream) {
     let service = service_fn(|request| Arc::clone(&shared).answer(request));
     let connection = hyper::server::conn::http1::Builder::new();
     // A cut connection ends in an error here; that is intended.
-    let _ = connection
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let io = TokioIo::new(stream);
+    let _ = connection.serve_connection(io, service).await;
 }
 
 impl Shared {

@@ -54,7 +54,7 @@ pub(super) fn sign(
         Some(CertificateFault::Early) => {
             params.not_before = (SystemTime::now() + Duration::from_secs(3600)).into();
         }
-        Some(CertificateFault::Key | CertificateFault::Untidy) | None => (),
+        Some(_) | None => (),
     }
     let leaf = match wrong {
         Some(CertificateFault::Key) => {
@@ -77,6 +77,15 @@ pub(super) fn sign(
                 above,
             ]
             .concat()
+        }
+        Some(CertificateFault::Alone) => leaf,
+        Some(CertificateFault::DamagedChain) => {
+            let damaged = String::from_utf8(above).unwrap().replacen("MI", "%%", 1);
+            [leaf, damaged.into_bytes()].concat()
+        }
+        Some(CertificateFault::Hostile) => {
+            let hostile = TestCa::root("x\n2026-01-01T00:00:00Z ERROR all is lost\u{1b}[31m");
+            [leaf, above, hostile.pem().into_bytes()].concat()
         }
         _ => [leaf, above].concat(),
     })
