@@ -2,11 +2,12 @@
 
 use super::graph::Graph;
 
-/// For each room, the rooms that it may import. The ground is the twelve rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 23] = [
+/// For each room, the rooms that it may import. The ground is the thirteen rooms that may import none.
+pub(crate) const EDGES: [(&str, &[&str]); 24] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
+    ("listener_names", &[]),
     ("log_limit", &[]),
     ("dns_client", &[]),
     ("pem", &[]),
@@ -33,7 +34,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
             "prometheus",
         ],
     ),
-    ("tls", &["certs", "name", "pem", "trust"]),
+    ("tls", &["certs", "listener_names", "name", "pem", "trust"]),
     (
         "upstream",
         &[
@@ -52,6 +53,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
         "proxy",
         &[
             "upstream",
+            "listener_names",
             "name",
             "gcra",
             "per_worker",
@@ -66,6 +68,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
             "proxy",
             "certs",
             "gcra",
+            "listener_names",
             "log_limit",
             "per_worker",
             "tasks",
@@ -98,6 +101,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
             "proxy",
             "server",
             "admin",
+            "listener_names",
             "name",
             "dns_client",
             "pem",
@@ -109,6 +113,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
             "config",
             "admin",
             "server",
+            "listener_names",
             "log_limit",
             "tls",
             "certs",
@@ -130,7 +135,14 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
     // proxy ask it over the admin socket.
     (
         "cli",
-        &["app", "config", "admin", "tasks", "non_blocking_writer"],
+        &[
+            "app",
+            "config",
+            "admin",
+            "tasks",
+            "non_blocking_writer",
+            "listener_names",
+        ],
     ),
 ];
 
