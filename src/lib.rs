@@ -10,7 +10,7 @@
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream                 right tower: requests
 //! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  tasks  trust  prometheus
-//! log_limit  uninterrupted  non_blocking_writer  printable
+//! log_limit  uninterrupted  non_blocking_writer  printable  listener_names
 //! ```
 //!
 //! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.
@@ -34,6 +34,7 @@ pub mod upstream;
 pub mod backoff;
 pub mod dns_client;
 pub mod gcra;
+pub mod listener_names;
 pub mod log_limit;
 pub mod name;
 pub mod non_blocking_writer;

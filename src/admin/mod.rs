@@ -21,8 +21,8 @@ pub use configured_names::ConfiguredNames;
 pub use error::Error;
 pub use metrics_server::MetricsServer;
 pub use response::{
-    AttemptsFacts, CertificateCounts, CertificateFacts, Done, Line, Page, RecordFacts,
-    RefusalCount, Report, Status,
+    AttemptsFacts, CertificateCounts, CertificateFacts, Done, Line, ListenerStatus, Page,
+    RecordFacts, RefusalCount, Report, Status,
 };
 pub use server::Server;
 pub use socket::Socket;

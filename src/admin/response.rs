@@ -104,11 +104,25 @@ pub struct RecordFacts {
     pub value: Option<String>,
 }
 
+/// A listener of a running proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// `http` or `https`.
+    pub protocol: String,
+    /// The name by which sites select it.
+    pub name: String,
+    /// The address on which it listens.
+    pub address: String,
+}
+
 /// The status of a running proxy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
     /// Seconds since its start.
     pub uptime_seconds: u64,
+    /// The open listeners.
+    #[serde(default)]
+    pub listeners: Vec<ListenerStatus>,
     /// Number of sites.
     pub sites: usize,
     /// Number of connected clients.

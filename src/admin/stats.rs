@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::response::{CertificateCounts, RefusalCount, Status};
+use super::response::{CertificateCounts, ListenerStatus, RefusalCount, Status};
 use crate::certs::CertManager;
 use crate::proxy::{CurrentRouter, RefusalCounters};
 
@@ -23,6 +24,8 @@ pub struct Stats {
     pub max_connections: usize,
     /// The sites.
     pub current_router: Arc<CurrentRouter>,
+    /// The open listeners.
+    pub listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,
     /// Counters of refusals.
     pub refusals: RefusalCounters,
     /// The certificates.
@@ -41,6 +44,7 @@ impl Stats {
         });
         Status {
             uptime_seconds: self.started.elapsed().as_secs(),
+            listeners: self.listeners.load().to_vec(),
             sites: self.current_router.snapshot().count(),
             connections: self.connections(),
             certificates: CertificateCounts {

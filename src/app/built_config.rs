@@ -1,14 +1,13 @@
 //! All parts that are built from one configuration, before any of them takes effect. Carries over the parts that stay the
 //! same.
 
-use std::net::SocketAddr;
-
 use super::Error;
 use super::certificates::{FilePairs, FormerIssuance, IssuanceSetup};
-use super::listeners::{Bound, NewListeners};
+use super::listeners::{BoundListeners, ListenConfig, ListenerPlan};
 use super::routing::Routing;
 use super::shared_state::{SharedState, backend_resolver};
 use crate::config::Config;
+use crate::listener_names::ListenerNames;
 use crate::proxy::AccessLog;
 use crate::upstream::{SystemRoots, UpstreamContext};
 
@@ -16,6 +15,7 @@ use crate::upstream::{SystemRoots, UpstreamContext};
 #[derive(Debug)]
 pub(super) struct BuiltConfig {
     pub(super) config: Config,
+    pub(super) listener_names: ListenerNames,
     pub(super) context: UpstreamContext,
     pub(super) routing: Routing,
     pub(super) issuance: IssuanceSetup,
@@ -27,14 +27,24 @@ pub(super) struct BuiltConfig {
 pub(super) struct Draft {
     pub(super) built: BuiltConfig,
     pub(super) pairs: FilePairs,
-    pub(super) listeners: NewListeners,
+    pub(super) listeners: ListenerPlan,
 }
 
-/// The built configuration in effect, and the addresses that it listens on.
+/// The built configuration in effect, and the listeners that are open.
 #[derive(Clone, Copy)]
 pub(super) struct Running<'a> {
     pub(super) built: &'a BuiltConfig,
-    pub(super) addresses: [SocketAddr; 2],
+    pub(super) listeners: &'a BoundListeners,
+}
+
+impl BuiltConfig {
+    /// Returns the part that listeners are built from.
+    pub(super) fn listen(&self) -> ListenConfig<'_> {
+        ListenConfig {
+            config: &self.config,
+            names: &self.listener_names,
+        }
+    }
 }
 
 impl Draft {
@@ -52,18 +62,19 @@ impl Draft {
         };
         let no_routing = Routing::default();
         let routing = former.map_or(&no_routing, |former| &former.routing);
-        let routing = Routing::build(&config.sites, &context, routing)?;
+        let no_names = ListenerNames::default();
+        let names = former.map_or(&no_names, |former| &former.listener_names);
+        let names = names.with(config.listener_names());
+        let routing = Routing::build(&config.sites, &names, &context, routing)?;
         let pairs = FilePairs::read(&config.sites)?;
         let issuance = former.map(|former| FormerIssuance {
             config: &former.config,
             issuance: &former.issuance,
         });
         let issuance = IssuanceSetup::build(&config, shared, issuance)?;
-        let bound = running.map(|running| Bound {
-            options: &running.built.config.listen,
-            addresses: running.addresses,
-        });
-        let listeners = NewListeners::bind(&config, shared.context.workers, bound)?;
+        let none = BoundListeners::default();
+        let open = running.map_or(&none, |running| running.listeners);
+        let listeners = ListenerPlan::bind(&config.listen, shared.context.workers, open)?;
         let access_log = match former {
             Some(former) if former.config.access_log == config.access_log => {
                 former.access_log.clone()
@@ -73,6 +84,7 @@ impl Draft {
         Ok(Self {
             built: BuiltConfig {
                 config,
+                listener_names: names,
                 context,
                 routing,
                 issuance,

@@ -1,10 +1,10 @@
 //! The life of one running proxy: start, reload and stop.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
@@ -13,13 +13,13 @@ use tracing::info;
 use super::admin_endpoints::AdminEndpoints;
 use super::built_config::{BuiltConfig, Draft, Running};
 use super::certificates::ServedPairs;
-use super::listeners::{Listeners, ServerState, acceptor_rules};
+use super::listeners::{BoundListener, BoundListeners, Listeners, ServerState, acceptor_rules};
 use super::reload_summary::SiteChanges;
 use super::shared_state::SharedState;
 use super::shutdown::Shutdown;
 use super::workers::Workers;
 use super::{Error, open_file_limit};
-use crate::admin;
+use crate::admin::{self, ListenerStatus};
 use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigFile};
 use crate::proxy::CurrentRouter;
@@ -36,6 +36,8 @@ pub struct App {
     pairs: ServedPairs,
     current_router: Arc<CurrentRouter>,
     listeners: Listeners,
+    /// The rows of `proxy status` about them.
+    open_listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,
     connections: Tasks,
     workers: Workers,
 }
@@ -46,11 +48,8 @@ impl App {
         let max_connections = open_file_limit::raise(Workers::count());
         let shared = SharedState::open(config, max_connections)?;
         let admin = AdminEndpoints::open(config)?;
-        let Draft {
-            built,
-            pairs,
-            listeners,
-        } = Draft::build(config.clone(), &shared, SystemRoots::default(), None)?;
+        let draft = Draft::build(config.clone(), &shared, SystemRoots::default(), None)?;
+        let (built, pairs, listeners) = (draft.built, draft.pairs, draft.listeners);
         built.issuance.open(config, None).await?;
         let pairs = pairs.serve(Arc::clone(&shared.cache), &shared.background);
         let manager = start_manager(&shared, built.issuance.rules());
@@ -58,17 +57,21 @@ impl App {
             cache: Arc::clone(&shared.cache),
             manager: manager.clone(),
             challenges: Arc::clone(&shared.challenges),
-            rules: acceptor_rules(config, &built.routing),
+            rules: acceptor_rules(built.listen(), &built.routing.tls),
         })?;
         let current_router = CurrentRouter::new(&built.routing.router, shared.context.workers);
         current_router.replace(&built.routing.router, built.access_log.as_ref());
         let permits = Arc::new(Semaphore::new(max_connections));
+        let open = listeners.listeners();
+        shared.context.listen_addresses.set(open.addresses());
+        let open_listeners = Arc::new(ArcSwap::from_pointee(open.statuses()));
         let stats = admin::Stats {
             started: Instant::now(),
             started_at: SystemTime::now(),
             permits: Arc::clone(&permits),
             max_connections,
             current_router: Arc::clone(&current_router),
+            listeners: Arc::clone(&open_listeners),
             refusals: shared.refusals.clone(),
             manager: manager.clone(),
         };
@@ -84,8 +87,7 @@ impl App {
         };
         let workers = Workers::start().map_err(Error::Runtime)?;
         let runtimes = workers.runtimes();
-        let listeners = Listeners::start(config, state, acceptor, listeners, runtimes);
-        shared.context.listen_addresses.set(listeners.addresses());
+        let listeners = Listeners::start(built.listen(), state, acceptor, listeners, runtimes);
         let app = Self {
             shared,
             built: Arc::new(built),
@@ -93,23 +95,27 @@ impl App {
             pairs,
             current_router,
             listeners,
+            open_listeners,
             connections,
             workers,
         };
-        info!(http = %app.http(), https = %app.https(), sites = config.sites.len(), "listening");
+        app.log_listeners();
         Ok(app)
     }
 
-    /// Returns the bound address of plain HTTP.
-    #[must_use]
-    pub fn http(&self) -> SocketAddr {
-        self.listeners.addresses()[0]
+    fn log_listeners(&self) {
+        let BoundListeners { http, https } = self.listeners();
+        let named = |listeners: &[BoundListener]| {
+            let addresses: Vec<_> = listeners.iter().map(BoundListener::named_address).collect();
+            addresses.join(",")
+        };
+        let sites = self.config().sites.len();
+        info!(http = %named(&http), https = %named(&https), sites, "listening");
     }
 
-    /// Returns the bound address of HTTPS.
-    #[must_use]
-    pub fn https(&self) -> SocketAddr {
-        self.listeners.addresses()[1]
+    /// Returns the listeners that are open.
+    pub(super) fn listeners(&self) -> BoundListeners {
+        self.listeners.bound()
     }
 
     /// Returns the manager of certificates.
@@ -130,21 +136,22 @@ impl App {
     /// If the future is dropped early, the proxy can only be stopped.
     pub async fn reload(&mut self, file: &ConfigFile) -> Result<SiteChanges, Error> {
         let (shared, built, file) = (self.shared.clone(), Arc::clone(&self.built), file.clone());
-        let addresses = self.listeners.addresses();
+        let listeners = self.listeners();
         let drafting = on_own_thread(move || {
             let config = file.read_again(&built.config)?;
             let system = SystemRoots::default();
             config.check_files(&system)?;
             let running = Running {
                 built: &built,
-                addresses,
+                listeners: &listeners,
             };
             Draft::build(config, &shared, system, Some(running))
         });
         let draft = drafting.await?;
         let (issuance, config) = (&draft.built.issuance, &draft.built.config);
         issuance.open(config, Some(&self.built.config)).await?;
-        let acceptor = self.listeners.next_acceptor(config, &draft.built.routing)?;
+        let (listen, tls) = (draft.built.listen(), &draft.built.routing.tls);
+        let acceptor = self.listeners.next_acceptor(listen, tls)?;
         Ok(self.apply(draft, acceptor).await)
     }
 
@@ -157,11 +164,15 @@ impl App {
         } = draft;
         self.pairs.replace(pairs).await;
         self.manager.reload(built.issuance.rules());
-        self.listeners.apply(&built.config, acceptor, listeners);
+        let open = listeners.listeners();
         let listen_addresses = &self.shared.context.listen_addresses;
-        listen_addresses.set(self.listeners.addresses());
+        listen_addresses.set(open.addresses());
+        self.open_listeners.store(Arc::new(open.statuses()));
+        let listen = built.listen();
+        self.listeners.replace_servers(listen, acceptor, &listeners);
         self.current_router
             .replace(&built.routing.router, built.access_log.as_ref());
+        self.listeners.replace(listen, listeners);
         let changes = SiteChanges::between(&self.built.config.sites, &built.config.sites);
         self.built = Arc::new(built);
         changes

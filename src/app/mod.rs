@@ -7,7 +7,6 @@
 mod admin_endpoints;
 mod built_config;
 mod certificates;
-mod default_name;
 mod error;
 mod lifecycle;
 mod listeners;

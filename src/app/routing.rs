@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::config::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use crate::listener_names::ListenerNames;
 use crate::name::NameMap;
 use crate::proxy::{
     GuardOptions, Guards, Handler, HashingLimit, HeaderChange, HeaderChanges, Route, RouteGuards,
@@ -13,7 +14,7 @@ use crate::proxy::{
 use crate::tls::{ClientAuth, SiteRules, TlsVersion};
 use crate::upstream::{self, Address, TlsError, Upstream, UpstreamContext};
 
-/// The TLS rules of each site. Empty if all sites have the default rules.
+/// The TLS rules of each site. Empty if all sites have the default rules, and are served on all listeners.
 pub(super) type TlsRules = NameMap<SiteRules>;
 
 /// The router of one configuration, and what it was built from.
@@ -34,11 +35,13 @@ impl Routing {
     /// certificates must never be open to all clients. Blocks, and needs a runtime for health checks.
     pub(super) fn build(
         sites: &[SiteConfig],
+        names: &ListenerNames,
         context: &UpstreamContext,
         former: &Self,
     ) -> Result<Self, Error> {
         let mut builder = Builder {
-            tls: tls_rules(sites)?,
+            tls: tls_rules(sites, names)?,
+            names,
             upstreams: HashMap::new(),
             context,
             former,
@@ -55,11 +58,11 @@ impl Routing {
     }
 }
 
-fn tls_rules(sites: &[SiteConfig]) -> Result<TlsRules, Error> {
+fn tls_rules(sites: &[SiteConfig], names: &ListenerNames) -> Result<TlsRules, Error> {
     let mut rules = NameMap::new();
     let is_plain =
         |site: &SiteConfig| site.client_auth.is_none() && site.min_tls == TlsVersion::Tls12;
-    if sites.iter().all(is_plain) {
+    if names.are_all_default() && sites.iter().all(is_plain) {
         return Ok(rules);
     }
     for site in sites {
@@ -72,6 +75,7 @@ fn tls_rules(sites: &[SiteConfig]) -> Result<TlsRules, Error> {
         let wanted = SiteRules {
             min_version: site.min_tls,
             client_auth: auth.map(Arc::new),
+            listeners: names.set(&site.listen),
         };
         for pattern in site.patterns() {
             rules.insert(pattern.clone(), wanted.clone());
@@ -82,6 +86,7 @@ fn tls_rules(sites: &[SiteConfig]) -> Result<TlsRules, Error> {
 
 struct Builder<'a> {
     tls: TlsRules,
+    names: &'a ListenerNames,
     upstreams: Upstreams,
     context: &'a UpstreamContext,
     former: &'a Routing,
@@ -106,6 +111,7 @@ impl Builder<'_> {
         Ok(Site {
             pattern: site.pattern.clone(),
             aliases: site.aliases.clone(),
+            listeners: self.names.set(&site.listen),
             routes: Routes::new(routes),
             guards,
             features: SiteFeatures::load(&site.features)?,

@@ -6,6 +6,7 @@ use std::io::Write;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
+use super::listeners::{BoundListener, BoundListeners};
 use super::logging::{self, Log};
 use super::signals::Signals;
 use super::{App, Error};
@@ -30,7 +31,7 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<
     // Before the start: until they are handled, the signals end the process.
     let mut signals = Signals::handle().map_err(Error::Runtime)?;
     let mut app = App::start(config).await?;
-    let ready_line = format!("ready http={} https={}\n", app.http(), app.https());
+    let ready_line = ready_line(&app);
     // Not here: a standard output that nobody reads would block this thread.
     spawn_blocking(move || write_ready_line(&ready_line));
     let name = loop {
@@ -93,7 +94,22 @@ fn one_line(error: &Error) -> String {
     line
 }
 
-/// Writes the line that tells a supervisor, or a test, that both listeners accept.
+/// Returns the line that tells a supervisor, or a test, that all listeners accept.
+fn ready_line(app: &App) -> String {
+    let BoundListeners { http, https } = app.listeners();
+    let addresses = |listeners: &[BoundListener]| {
+        let addresses = listeners
+            .iter()
+            .map(|listener| listener.address.to_string());
+        addresses.collect::<Vec<_>>().join(",")
+    };
+    format!(
+        "ready http={} https={}\n",
+        addresses(&http),
+        addresses(&https)
+    )
+}
+
 fn write_ready_line(line: &str) {
     if let Err(error) = std::io::stdout().lock().write_all(line.as_bytes()) {
         warn!(%error, "the ready line cannot be written to standard output");

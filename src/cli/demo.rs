@@ -56,8 +56,8 @@ pub(super) fn execute(demo: Demo, out: &mut dyn Write, start: Start) -> Result<(
     let flags = Flags {
         upstream: vec![app.to_string()],
         domain: vec!["localhost".to_owned()],
-        listen_http: Some(http.to_string()),
-        listen_https: Some(https.to_string()),
+        listen_http: vec![http.to_string()],
+        listen_https: vec![https.to_string()],
         storage: demo.storage.clone(),
         ..Flags::default()
     };
@@ -65,7 +65,7 @@ pub(super) fn execute(demo: Demo, out: &mut dyn Write, start: Start) -> Result<(
     if demo.storage.is_none() {
         config.storage = config.storage.join("demo");
     }
-    write_instructions(&config, out)?;
+    write_instructions(&config, [http, https], out)?;
     start(config, None).map_err(Failure::Failed)
 }
 
@@ -84,10 +84,14 @@ fn free_address(flag: &'static str, text: &str) -> Result<SocketAddr, Error> {
         })
 }
 
-fn write_instructions(config: &Config, out: &mut dyn Write) -> io::Result<()> {
+fn write_instructions(
+    config: &Config,
+    addresses: [SocketAddr; 2],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let folder = config.storage.directory();
     let root = folder.join("internal-ca").join("root.pem");
-    let (http, https) = (config.listen.http.port(), config.listen.https.port());
+    let [http, https] = addresses.map(|address| address.port());
     writeln!(
         out,
         "A small app runs behind https://localhost:{https}; http://localhost:{http} redirects to it."

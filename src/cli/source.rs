@@ -97,12 +97,22 @@ struct OverrideFlags {
         hide_env_values = true
     )]
     eab_hmac_key: Option<SecretText>,
-    /// Address for plain HTTP: challenges, and redirects to HTTPS [default: `[::]:80`]
-    #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTP")]
-    listen_http: Option<String>,
-    /// Address for HTTPS [default: `[::]:443`]
-    #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTPS")]
-    listen_https: Option<String>,
+    /// Address for plain HTTP: challenges, and redirects to HTTPS; repeatable, also as `NAME=ADDR` [default: `[::]:80`]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "PROXY_LISTEN_HTTP",
+        value_delimiter = ','
+    )]
+    listen_http: Vec<String>,
+    /// Address for HTTPS; repeatable, also as `NAME=ADDR` [default: `[::]:443`]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "PROXY_LISTEN_HTTPS",
+        value_delimiter = ','
+    )]
+    listen_https: Vec<String>,
     /// Data directory for certificates and keys, such as `file:/var/lib/proxy` [default: $STATE_DIRECTORY, else /var/lib/proxy for root, else `proxy` in the user's data directory]
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
@@ -167,8 +177,8 @@ impl Source {
             eab_hmac_key: overrides
                 .eab_hmac_key
                 .filter(|text| !text.as_str().is_empty()),
-            listen_http: given(overrides.listen_http),
-            listen_https: given(overrides.listen_https),
+            listen_http: all_given(overrides.listen_http).collect(),
+            listen_https: all_given(overrides.listen_https).collect(),
             storage: given(overrides.storage),
             admin: given_path(overrides.admin),
             metrics: given(overrides.metrics),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::certs::{Error, TargetFlags, wait_for};
 use crate::admin;
+use crate::listener_names::DEFAULT_LISTENER;
 
 /// Show the state of the running proxy.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,7 @@ fn write_status(status: &admin::Status, out: &mut dyn Write) -> io::Result<()> {
     let uptime = Duration::from_secs(status.uptime_seconds);
     let certificates = &status.certificates;
     writeln!(out, "up            {}", humantime::format_duration(uptime))?;
+    write_listeners(&status.listeners, out)?;
     writeln!(out, "sites         {}", status.sites)?;
     writeln!(out, "connections   {}", status.connections)?;
     writeln!(out, "certificates  {} in memory", certificates.in_memory)?;
@@ -62,10 +64,28 @@ fn write_status(status: &admin::Status, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes one line for each listener, with its name if that is not the default one.
+fn write_listeners(listeners: &[admin::ListenerStatus], out: &mut dyn Write) -> io::Result<()> {
+    for (index, listener) in listeners.iter().enumerate() {
+        let label = if index == 0 { "listening" } else { "" };
+        let admin::ListenerStatus {
+            protocol,
+            name,
+            address,
+        } = listener;
+        write!(out, "{label:<13} {protocol} {address}")?;
+        match name.as_str() {
+            DEFAULT_LISTENER => writeln!(out)?,
+            name => writeln!(out, " ({name})")?,
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::{CertificateCounts, RefusalCount};
+    use crate::admin::{CertificateCounts, ListenerStatus, RefusalCount};
 
     fn written([names_without, expired]: [usize; 2], refusals: &[(&str, u64)]) -> String {
         let refusals = refusals.iter().map(|(reason, count)| RefusalCount {
@@ -74,6 +94,20 @@ mod tests {
         });
         let status = admin::Status {
             uptime_seconds: 93_784,
+            listeners: [
+                ("http", "default", "[::]:80"),
+                ("https", "default", "[::]:443"),
+                ("https", "lan", "192.168.1.10:8443"),
+            ]
+            .map(|row| {
+                let (protocol, name, address) = row;
+                ListenerStatus {
+                    protocol: protocol.to_owned(),
+                    name: name.to_owned(),
+                    address: address.to_owned(),
+                }
+            })
+            .to_vec(),
             sites: 3,
             connections: 12,
             certificates: CertificateCounts {
@@ -94,6 +128,9 @@ mod tests {
         let refusals = [("unknown-host", 120), ("no-certificate", 3)];
         let expected = "\
 up            1day 2h 3m 4s
+listening     http [::]:80
+              https [::]:443
+              https 192.168.1.10:8443 (lan)
 sites         3
 connections   12
 certificates  3 in memory
@@ -111,6 +148,9 @@ refused since the start
     fn there_are_no_lines_about_what_is_well() {
         let expected = "\
 up            1day 2h 3m 4s
+listening     http [::]:80
+              https [::]:443
+              https 192.168.1.10:8443 (lan)
 sites         3
 connections   12
 certificates  3 in memory

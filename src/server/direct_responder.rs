@@ -9,7 +9,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 
 use super::https_location::{host, https_location};
+use super::https_ports::HttpsPorts;
 use crate::certs::challenge::Http01Tokens;
+use crate::listener_names::ListenerId;
 use crate::proxy::{
     Body, ConnInfo, CurrentRouter, CutTarget, DirectResponse, Reason, Router, Site, WorkerRefusals,
     site_of_host,
@@ -28,8 +30,8 @@ pub struct DirectResponder {
     pub refusals: Arc<WorkerRefusals>,
     /// Number of the worker.
     pub worker: usize,
-    /// Port to which requests are redirected.
-    pub https_port: u16,
+    /// Ports to which requests are redirected.
+    pub https_ports: Arc<HttpsPorts>,
 }
 
 /// An answer, and whether it is counted and logged.
@@ -57,7 +59,7 @@ impl DirectResponder {
             is_logged,
         } = match own {
             Some(answer) => answer,
-            None => self.redirect(request, &router, challenge.is_some())?,
+            None => self.redirect(request, &router, conn.listener, challenge.is_some())?,
         };
         if let Some(reason) = reason {
             self.refusals.count(reason);
@@ -100,41 +102,47 @@ impl DirectResponder {
         &self,
         request: &Request<B>,
         router: &Router,
+        listener: ListenerId,
         is_challenge: bool,
     ) -> Option<Answer> {
         let is_served = |site: &Site| site.http.is_served(false);
         // Most requests of served sites need no more than this.
         if host(request)
-            .and_then(|host| site_of_host(router, host))
+            .and_then(|host| site_of_host(router, listener, host))
             .is_some_and(is_served)
         {
             return None;
         }
-        Some(match https_location(request, router, self.https_port) {
-            Ok((_, site)) if is_served(site) => return None,
-            Ok((location, site)) => {
-                let mut response = page(StatusCode::PERMANENT_REDIRECT, "");
-                response.headers_mut().insert(LOCATION, location);
-                Answer {
-                    response,
-                    reason: None,
-                    is_logged: site.is_logged(),
+        let https_port = |site: &Site| self.https_ports.of(site, listener);
+        Some(
+            match https_location(request, router, listener, https_port) {
+                Ok((_, site)) if is_served(site) => return None,
+                Ok((location, site)) => {
+                    let mut response = page(StatusCode::PERMANENT_REDIRECT, "");
+                    response.headers_mut().insert(LOCATION, location);
+                    Answer {
+                        response,
+                        reason: None,
+                        is_logged: site.is_logged(),
+                    }
                 }
-            }
-            Err(Reason::UnknownHost) if is_challenge => {
-                let response = page(StatusCode::NOT_FOUND, "no such challenge\n");
-                Answer::refusal(response, Reason::UnknownChallenge)
-            }
-            Err(reason) => {
-                let (status, text) = match reason {
-                    Reason::Connect => (StatusCode::METHOD_NOT_ALLOWED, "no tunnels here\n"),
-                    Reason::Host => (StatusCode::BAD_REQUEST, "one valid Host is needed\n"),
-                    Reason::UnknownHost => (StatusCode::NOT_FOUND, "no such site\n"),
-                    _ => (StatusCode::BAD_REQUEST, "a valid target is needed\n"),
-                };
-                Answer::refusal(page(status, text), reason)
-            }
-        })
+                Err(Reason::UnknownHost | Reason::OtherListener) if is_challenge => {
+                    let response = page(StatusCode::NOT_FOUND, "no such challenge\n");
+                    Answer::refusal(response, Reason::UnknownChallenge)
+                }
+                Err(reason) => {
+                    let (status, text) = match reason {
+                        Reason::Connect => (StatusCode::METHOD_NOT_ALLOWED, "no tunnels here\n"),
+                        Reason::Host => (StatusCode::BAD_REQUEST, "one valid Host is needed\n"),
+                        Reason::UnknownHost | Reason::OtherListener => {
+                            (StatusCode::NOT_FOUND, "no such site\n")
+                        }
+                        _ => (StatusCode::BAD_REQUEST, "a valid target is needed\n"),
+                    };
+                    Answer::refusal(page(status, text), reason)
+                }
+            },
+        )
     }
 }
 

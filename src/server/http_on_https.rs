@@ -17,13 +17,12 @@ use tokio::net::TcpStream;
 
 use super::connection::{Http, ReceivedBytes, RecordedReads};
 use super::https_location::{host, https_location};
+use super::https_ports::DEFAULT_PORT;
 use crate::proxy::{ConnInfo, CutTarget, DirectResponse, Reason, RejectedEarly};
 use crate::uninterrupted::{Uninterrupted, peek};
 
 /// Most bytes of a request that are read and discarded.
 const DISCARDED: u64 = 64 * 1024;
-/// Port that no URL needs to name. Behind it, no redirect could lead anywhere else than where the client has been.
-const HTTPS_PORT: u16 = 443;
 
 /// Whether a client begins with the method of an HTTP request. The first byte of TLS is 22, which is no letter.
 pub(super) async fn is_http(stream: &TcpStream) -> std::io::Result<bool> {
@@ -91,12 +90,14 @@ impl HttpOnHttps<'_> {
         let port = named
             .and_then(|port| port.parse().ok())
             .unwrap_or(self.port);
-        if port == HTTPS_PORT {
+        // No redirect could lead anywhere else than where the client has been.
+        if port == DEFAULT_PORT {
             return None;
         }
         let current_router = self.http.current_router();
         let router = current_router.snapshot();
-        let (location, site) = https_location(request, &router, port).ok()?;
+        let listener = self.conn.listener;
+        let (location, site) = https_location(request, &router, listener, |_| port).ok()?;
         if !site.http.is_served(true) {
             return None;
         }

@@ -16,6 +16,7 @@ use super::connection::{Http, HttpConnection, http1_builder, most_held};
 use super::forwarding_rules::ForwardingRules;
 use super::http_on_https::{self, HttpOnHttps};
 use super::options::Limits;
+use crate::listener_names::ListenerId;
 use crate::proxy::{ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
@@ -86,8 +87,13 @@ impl Https {
             local,
             slot,
             is_trusted,
+            listener,
         } = accepted;
-        let addresses = Addresses { peer, local };
+        let addresses = Addresses {
+            peer,
+            local,
+            listener,
+        };
         let span = debug_span!("connection", client.addr = %peer, server.addr = %local);
         let served = async move {
             // Boxed: a handshake needs many times the memory of a connection, and a task is as large as the largest of its
@@ -141,7 +147,7 @@ impl Https {
         let stream = Uninterrupted::new(stream);
         let accepted = self
             .acceptor
-            .accept(stream, addresses.peer, addresses.local)
+            .accept(stream, addresses.peer, addresses.local, addresses.listener)
             .await;
         let failed = |error: &tls::Error| {
             debug!(%error, "TLS handshake failed");
@@ -199,17 +205,20 @@ impl Https {
     }
 }
 
-/// The two ends of a connection.
+/// The two ends of a connection, and the listener that accepted it.
 #[derive(Clone, Copy)]
 struct Addresses {
     peer: SocketAddr,
     local: SocketAddr,
+    listener: ListenerId,
 }
 
 impl Addresses {
     /// Returns the facts about the connection that do not come from its handshake.
     fn conn_info(self) -> ConnInfo {
-        ConnInfo::new(self.peer, None).reaching(self.local)
+        ConnInfo::new(self.peer, None)
+            .reaching(self.local)
+            .accepted_by(self.listener)
     }
 }
 
@@ -223,6 +232,7 @@ fn handshake_reason(error: &tls::Error) -> Reason {
         tls::Error::NoChallenge => Reason::NoChallenge,
         tls::Error::Challenge(_) => Reason::ChallengeBroken,
         tls::Error::BadName => Reason::BadName,
+        tls::Error::OtherListener { .. } => Reason::OtherListener,
     }
 }
 

@@ -3,21 +3,23 @@
 use http::header::HOST;
 use http::{HeaderValue, Method, Request};
 
+use crate::listener_names::ListenerId;
 use crate::proxy::{Reason, Router, Site, checked_target, to_https};
 
-/// Returns the URL at this port, and the site that serves the request's host. Otherwise returns why the request has no
-/// redirect.
+/// Returns the URL at the port that `https_port` returns for the site, and the site that serves the request's host on the
+/// listener. Otherwise returns why the request has no redirect.
 pub(super) fn https_location<'r, B>(
     request: &Request<B>,
     router: &'r Router,
-    https_port: u16,
+    listener: ListenerId,
+    https_port: impl FnOnce(&Site) -> u16,
 ) -> Result<(HeaderValue, &'r Site), Reason> {
     if *request.method() == Method::CONNECT {
         return Err(Reason::Connect);
     }
     let target = checked_target(request).ok_or(Reason::Target)?;
     let host = host(request).ok_or(Reason::Host)?;
-    let (url, site) = to_https(router, host, &target, https_port).ok_or(Reason::UnknownHost)?;
+    let (url, site) = to_https(router, listener, host, &target, https_port)?;
     let location = HeaderValue::try_from(url).map_err(|_| Reason::Target)?;
     Ok((location, site))
 }

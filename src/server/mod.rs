@@ -11,6 +11,7 @@ mod forwarding_rules;
 mod http_on_https;
 mod https;
 mod https_location;
+mod https_ports;
 mod options;
 mod plain_http;
 
@@ -22,5 +23,6 @@ pub use connection::{Http, HttpConnection};
 pub use direct_responder::DirectResponder;
 pub use forwarding_rules::ForwardingRules;
 pub use https::{Https, HttpsParts};
-pub use options::{Limits, ListenOptions};
+pub use https_ports::HttpsPorts;
+pub use options::{Limits, ListenOptions, ListenerOptions};
 pub use plain_http::{PlainHttp, PlainHttpParts};

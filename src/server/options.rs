@@ -4,27 +4,53 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::accept::ProxyProtocol;
+use crate::listener_names::DEFAULT_LISTENER;
 
-/// The addresses to listen on. For port 0, the system chooses a free port.
+/// The listeners, at least one of each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
-    /// Address of plain HTTP: challenges, and redirects to HTTPS.
-    pub http: SocketAddr,
-    /// Address of HTTPS.
-    pub https: SocketAddr,
-    /// Whether connections to `http` begin with a PROXY header.
-    pub http_proxy_protocol: Option<ProxyProtocol>,
-    /// Whether connections to `https` begin with a PROXY header.
-    pub https_proxy_protocol: Option<ProxyProtocol>,
+    /// Listeners of plain HTTP: challenges, redirects to HTTPS, and sites that want plain HTTP.
+    pub http: Vec<ListenerOptions>,
+    /// Listeners of HTTPS.
+    pub https: Vec<ListenerOptions>,
+}
+
+impl ListenOptions {
+    /// Returns all listeners, those of plain HTTP first.
+    pub fn all(&self) -> impl Iterator<Item = &ListenerOptions> {
+        self.http.iter().chain(&self.https)
+    }
+}
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerOptions {
+    /// Name by which sites select it. Several listeners may have the same.
+    pub name: String,
+    /// Address to listen on. For port 0, the system chooses a free port.
+    pub address: SocketAddr,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+impl ListenerOptions {
+    /// Creates a listener without a name of its own.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            name: DEFAULT_LISTENER.to_owned(),
+            address,
+            proxy_protocol: None,
+        }
+    }
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
+        let at = |port| vec![ListenerOptions::at((Ipv6Addr::UNSPECIFIED, port).into())];
         Self {
-            http: (Ipv6Addr::UNSPECIFIED, 80).into(),
-            https: (Ipv6Addr::UNSPECIFIED, 443).into(),
-            http_proxy_protocol: None,
-            https_proxy_protocol: None,
+            http: at(80),
+            https: at(443),
         }
     }
 }

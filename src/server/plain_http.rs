@@ -61,9 +61,13 @@ impl PlainHttp {
             local,
             slot,
             is_trusted,
+            listener,
         } = accepted;
         let span = debug_span!("connection", client.addr = %peer, server.addr = %local);
-        let conn = ConnInfo::new(peer, None).reaching(local).without_tls();
+        let conn = ConnInfo::new(peer, None)
+            .reaching(local)
+            .accepted_by(listener)
+            .without_tls();
         let connection = HttpConnection {
             stream: Uninterrupted::new(stream),
             is_h2: false,

@@ -19,6 +19,7 @@ use super::sni_lookup::{BySni, Fixed};
 use super::version::TlsVersion;
 use crate::certs::challenge::TlsAlpn01Certificates;
 use crate::certs::{CertCache, CertManager, Certificate, CertificateRefusal};
+use crate::listener_names::{ListenerId, ListenerSet};
 use crate::name::{HostName, NameMap};
 
 /// Time that a handshake waits for a certificate that is being obtained.
@@ -44,11 +45,11 @@ pub struct AcceptorParts {
 /// The configured rules for handshakes.
 #[derive(Debug)]
 pub struct AcceptorRules {
-    /// The name whose certificate a client without SNI gets.
-    pub default_name: Option<HostName>,
+    /// The names whose certificates clients without SNI get, by listener.
+    pub default_names: Vec<(ListenerId, HostName)>,
     /// Time-out of a handshake, not counting the wait for a certificate.
     pub handshake_timeout: Duration,
-    /// The rules of each site. Empty if all sites have the default rules.
+    /// The rules of each site. Empty if all sites have the default rules, and are served on all listeners.
     pub sites: NameMap<SiteRules>,
 }
 
@@ -59,6 +60,8 @@ pub struct SiteRules {
     pub min_version: TlsVersion,
     /// How client certificates are verified, if clients are asked for them.
     pub client_auth: Option<Arc<ClientAuth>>,
+    /// The listeners on which the site is served.
+    pub listeners: ListenerSet,
 }
 
 /// The TLS settings of one site.
@@ -66,15 +69,16 @@ pub struct SiteRules {
 struct SiteTls {
     config: Arc<ServerConfig>,
     auth: Option<Arc<ClientAuth>>,
+    listeners: ListenerSet,
 }
 
 /// Accepts TLS connections.
 #[derive(Debug)]
 pub struct Acceptor {
     shared: Arc<Shared>,
-    default_name: Option<HostName>,
+    default_names: Vec<(ListenerId, HostName)>,
     handshake_timeout: Duration,
-    /// Empty if all sites have the default rules.
+    /// Empty if all sites have the default rules, and are served on all listeners.
     sites: NameMap<SiteTls>,
 }
 
@@ -138,7 +142,7 @@ impl Acceptor {
 
     fn with_rules(shared: Arc<Shared>, rules: AcceptorRules) -> Result<Self, rustls::Error> {
         let AcceptorRules {
-            default_name,
+            default_names,
             handshake_timeout,
             sites,
         } = rules;
@@ -148,19 +152,20 @@ impl Acceptor {
         }
         Ok(Self {
             shared,
-            default_name,
+            default_names,
             handshake_timeout,
             sites: tls,
         })
     }
 
     /// Does the handshake on `io`, or tells the client why not and closes it. Returns `None` if the client was a CA that
-    /// validated a challenge: its connection ends with the handshake.
+    /// validated a challenge, which it may do on any listener: its connection ends with the handshake.
     pub async fn accept<S>(
         &self,
         io: S,
         client: SocketAddr,
         local: SocketAddr,
+        listener: ListenerId,
     ) -> Result<Option<Accepted<S>>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -174,9 +179,18 @@ impl Acceptor {
             Some(Err(_)) => return self.refuse(start, Error::BadName).await,
             None => None,
         };
-        let Some(name) = sni.clone().or_else(|| self.name_without_sni(local)) else {
+        let Some(name) = sni
+            .clone()
+            .or_else(|| self.name_without_sni(local, listener))
+        else {
             return self.refuse(start, Error::NoName).await;
         };
+        let site_tls = self.site_tls(&name);
+        if site_tls.is_some_and(|site_tls| !site_tls.listeners.contains(listener)) {
+            let error = Error::OtherListener { name: name.clone() };
+            self.shared.refusals.log(client, &name, &error);
+            return self.refuse(start, error).await;
+        }
         let certificate = match self.certificate(&name, client.ip()).await {
             Ok(certificate) => certificate,
             Err(refusal) => {
@@ -184,7 +198,6 @@ impl Acceptor {
                 return self.refuse(start, Error::Refused { name, refusal }).await;
             }
         };
-        let site_tls = self.site_tls(&name);
         let config = site_tls.map_or(&self.shared.config, |site_tls| &site_tls.config);
         let config = match sni {
             Some(_) => Arc::clone(config),
@@ -233,13 +246,18 @@ impl Acceptor {
         }
     }
 
-    /// Returns the name for a client without SNI: the address that it connected to if that is a site, else the default name.
-    fn name_without_sni(&self, local: SocketAddr) -> Option<HostName> {
+    /// Returns the name for a client without SNI: the address that it connected to if that is a site of the listener, else the
+    /// listener's default name.
+    fn name_without_sni(&self, local: SocketAddr, listener: ListenerId) -> Option<HostName> {
         let address = HostName::from(local.ip().to_canonical());
-        match self.shared.cache.lookup(address.as_str()) {
-            Some(_) => Some(address),
-            None => self.default_name.clone(),
+        let is_elsewhere = |site_tls: &SiteTls| !site_tls.listeners.contains(listener);
+        let has_certificate = self.shared.cache.lookup(address.as_str()).is_some();
+        if has_certificate && !self.site_tls(&address).is_some_and(is_elsewhere) {
+            return Some(address);
         }
+        let mut defaults = self.default_names.iter();
+        let default = defaults.find(|(of, _)| *of == listener);
+        default.map(|(_, name)| name.clone())
     }
 
     async fn certificate(
@@ -308,6 +326,7 @@ impl Shared {
         Ok(SiteTls {
             config,
             auth: rules.client_auth.clone(),
+            listeners: rules.listeners.clone(),
         })
     }
 }
@@ -436,7 +455,7 @@ mod tests {
                 manager,
                 challenges: Arc::clone(&challenges),
                 rules: AcceptorRules {
-                    default_name: Some(HostName::parse(NAME).unwrap()),
+                    default_names: vec![(ListenerId::default(), HostName::parse(NAME).unwrap())],
                     handshake_timeout: Duration::from_secs(10),
                     sites: NameMap::new(),
                 },
@@ -466,7 +485,8 @@ mod tests {
             let (client, server) = duplex(64 * 1024);
             let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
             let serve = async {
-                let accepted = self.acceptor.accept(server, local, local).await?;
+                let listener = ListenerId::default();
+                let accepted = self.acceptor.accept(server, local, local, listener).await?;
                 Ok(accepted.is_some())
             };
             tokio::join!(see(client, name, offered), serve)

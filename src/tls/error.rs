@@ -26,6 +26,12 @@ pub enum Error {
         /// The reason.
         refusal: CertificateRefusal,
     },
+    /// The site of the name is served on other listeners only.
+    #[error("{name} is not served on this listener; its site names others in `listen`")]
+    OtherListener {
+        /// The name in the client's SNI.
+        name: HostName,
+    },
     /// The client asked for a challenge that is not pending.
     #[error("the client looked for a tls-alpn-01 challenge, and none is under way for that name")]
     NoChallenge,

@@ -1,5 +1,6 @@
-//! Logs why a name has no certificate: once per name and minute, however often clients ask for it.
+//! Logs why a name gets no certificate: once per name and minute, however often clients ask for it.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,7 +8,6 @@ use dashmap::DashMap;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use crate::certs::CertificateRefusal;
 use crate::name::HostName;
 
 const EVERY: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ pub(super) struct RefusalLog {
 }
 
 impl RefusalLog {
-    pub(super) fn log(&self, client: SocketAddr, name: &HostName, refusal: &CertificateRefusal) {
+    pub(super) fn log(&self, client: SocketAddr, name: &HostName, refusal: &impl Display) {
         if self.is_due(name) {
             info!(sni = %name, client.addr = %client, error = %refusal, "no certificate")
         } else {

@@ -7,6 +7,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 24] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
+    ("listener_names", &[]),
     ("log_limit", &[]),
     ("dns_client", &[]),
     ("pem", &[]),
@@ -35,7 +36,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 24] = [
             "prometheus",
         ],
     ),
-    ("tls", &["certs", "name", "pem", "trust"]),
+    ("tls", &["certs", "listener_names", "name", "pem", "trust"]),
     (
         "upstream",
         &[
@@ -54,6 +55,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 24] = [
         "proxy",
         &[
             "upstream",
+            "listener_names",
             "name",
             "gcra",
             "per_worker",
@@ -68,6 +70,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 24] = [
             "proxy",
             "certs",
             "gcra",
+            "listener_names",
             "log_limit",
             "per_worker",
             "tasks",
@@ -100,6 +103,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 24] = [
             "proxy",
             "server",
             "admin",
+            "listener_names",
             "name",
             "dns_client",
             "pem",
@@ -111,6 +115,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 24] = [
             "config",
             "admin",
             "server",
+            "listener_names",
             "log_limit",
             "tls",
             "certs",
@@ -140,6 +145,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 24] = [
             "tasks",
             "non_blocking_writer",
             "printable",
+            "listener_names",
         ],
     ),
 ];

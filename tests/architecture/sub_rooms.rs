@@ -220,11 +220,15 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
         &[
             ("accept", &[]),
             ("https_location", &[]),
+            ("https_ports", &[]),
             ("options", &["accept"]),
-            ("direct_responder", &["https_location"]),
+            ("direct_responder", &["https_location", "https_ports"]),
             ("forwarding_rules", &["accept"]),
             ("connection", &["accept", "direct_responder", "options"]),
-            ("http_on_https", &["https_location", "connection"]),
+            (
+                "http_on_https",
+                &["https_location", "https_ports", "connection"],
+            ),
             (
                 "https",
                 &[
@@ -278,14 +282,13 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("logging", &[]),
             ("signals", &[]),
             ("reload_summary", &[]),
-            ("default_name", &[]),
             ("workers", &[]),
             ("admin_endpoints", &["error"]),
             ("shutdown", &["workers"]),
             ("routing", &["error"]),
             ("shared_state", &["error", "workers"]),
             ("certificates", &["error", "shared_state"]),
-            ("listeners", &["error", "default_name", "routing"]),
+            ("listeners", &["error", "routing"]),
             (
                 "built_config",
                 &[
@@ -312,7 +315,10 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
                     "built_config",
                 ],
             ),
-            ("signal_loop", &["error", "logging", "signals", "lifecycle"]),
+            (
+                "signal_loop",
+                &["error", "logging", "signals", "listeners", "lifecycle"],
+            ),
         ],
     ),
 ];

@@ -150,6 +150,7 @@ mod server {
     mod client_shares;
     mod ip_families;
     mod limits;
+    mod listeners;
     mod plain_http;
     mod plain_sites;
 }

@@ -1,4 +1,4 @@
-//! Conflicts between valid sites: repeated names, several defaults, and redirects that loop.
+//! Conflicts between valid sites: repeated names, several defaults of one listener, and redirects that loop.
 
 use url::Url;
 
@@ -44,15 +44,16 @@ fn check_names(sites: &[PlacedSite], report: &mut Report<'_>) -> NameMap<(usize,
 }
 
 fn check_defaults(sites: &[PlacedSite], report: &mut Report<'_>) {
-    let mut defaults = sites.iter().filter(|placed| placed.site.default);
-    for placed in defaults.clone() {
+    let defaults: Vec<_> = sites.iter().filter(|placed| placed.site.default).collect();
+    for (index, placed) in defaults.iter().enumerate() {
         if placed.site.exact_name().is_none() {
             let pattern = placed.site.pattern.clone();
             report.at(placed.start, Problem::DefaultWildcard(pattern));
         }
-    }
-    if let Some(first) = defaults.next() {
-        for placed in defaults {
+        let is_on = |name: &String| placed.site.listen.contains(name);
+        let mut before = defaults[..index].iter();
+        let first = before.find(|first| first.site.listen.iter().any(is_on));
+        if let Some(first) = first {
             let line = report.line(first.start);
             report.at(placed.start, Problem::SecondDefault(line));
         }
@@ -102,12 +103,10 @@ fn own_target(to: &str, site: &SiteConfig, config: &Config) -> Option<(Option<St
     }
     let url = Url::parse(to).ok()?;
     let port = url.port_or_known_default()?;
-    let (default, own) = match url.scheme() {
-        "https" => (443, config.listen.https.port()),
-        _ => (80, config.listen.http.port()),
-    };
-    let is_served = site.http.is_served(url.scheme() == "https");
-    let is_own = is_served && (port == default || port == own);
+    let is_tls = url.scheme() == "https";
+    let default = if is_tls { 443 } else { 80 };
+    let is_served = site.http.is_served(is_tls);
+    let is_own = is_served && (port == default || config.ports_of(site, is_tls).contains(&port));
     let host = url.host_str().filter(|_| is_own)?;
     Some((Some(host.to_owned()), url.path().to_owned()))
 }
@@ -117,6 +116,29 @@ mod tests {
     use std::path::Path;
 
     use crate::config::{Config, Flags};
+
+    #[test]
+    fn each_listener_may_have_its_own_default_site() {
+        for (a, b, is_valid) in [
+            ("default", "lan", true),
+            ("lan", "lan", false),
+            ("default\", \"lan", "lan", false),
+        ] {
+            let site = |name: &str, listen: &str| {
+                format!(
+                    "\"{name}\" = {{ upstream = \"1\", default = true, listen = [\"{listen}\"] }}\n"
+                )
+            };
+            let text = format!(
+                "storage = \"file:/data\"\nlisten.https = [\":443\", {{ name = \"lan\", address = \":8443\" }}]\n\
+                 [sites]\n{}{}",
+                site("a.test", a),
+                site("b.test", b)
+            );
+            let config = Config::from_proxyfile(Path::new("Proxyfile"), &text, &Flags::default());
+            assert_eq!(config.is_ok(), is_valid, "{a} {b} {config:?}");
+        }
+    }
 
     #[test]
     fn a_redirect_loops_where_the_site_itself_serves_the_target() {

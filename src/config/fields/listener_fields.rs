@@ -2,8 +2,9 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use crate::config::value::read_listen;
-use crate::server::ProxyProtocol;
+use crate::config::value::{parse_listener_name, read_listen};
+use crate::listener_names::DEFAULT_LISTENER;
+use crate::server::{ListenerOptions, ProxyProtocol};
 
 use super::codec::{Codec, text};
 use super::field::{Field, field};
@@ -13,35 +14,43 @@ const PROXY_PROTOCOLS: [(&str, ProxyProtocol); 2] = [
     ("optional", ProxyProtocol::Optional),
 ];
 
-/// An address to listen on, and whether its connections begin with a PROXY header.
-pub(crate) struct Listener {
-    pub(crate) address: SocketAddr,
-    pub(crate) proxy_protocol: Option<ProxyProtocol>,
-}
-
-pub(crate) fn listener() -> Codec<Listener> {
-    let fields = || -> Vec<Field<Listener>> {
+/// One listener: a table, or its address alone.
+pub(crate) fn listener() -> Codec<ListenerOptions> {
+    let fields = || -> Vec<Field<ListenerOptions>> {
+        let name = Codec::text(parse_listener_name).omit(|name| name == DEFAULT_LISTENER);
         let address = Codec::new(|value, _| read_listen(value), text);
         let mode = Codec::choice(&PROXY_PROTOCOLS);
         vec![
+            field!("name", name, name),
             field!("address", address, address),
             field!("proxy-protocol", proxy_protocol, mode.optional()),
         ]
     };
-    let at = |address| Listener {
-        address,
-        proxy_protocol: None,
-    };
-    let Codec { read, write } = Codec::table(fields, move || at((Ipv6Addr::UNSPECIFIED, 0).into()))
-        .or_short(
-            |value| !value.is_table(),
-            move |value, _| Ok(at(read_listen(value)?)),
-        );
+    let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    let Codec { read, write } = Codec::table(fields, move || ListenerOptions::at(any)).or_short(
+        |value| !value.is_table(),
+        |value, _| Ok(ListenerOptions::at(read_listen(value)?)),
+    );
     Codec {
         read,
-        write: Box::new(move |listener| match listener.proxy_protocol {
-            None => Some(text(&listener.address)),
-            Some(_) => write(listener),
+        write: Box::new(move |listener| {
+            if *listener == ListenerOptions::at(listener.address) {
+                Some(text(&listener.address))
+            } else {
+                write(listener)
+            }
         }),
+    }
+}
+
+/// Writes the listeners of one kind: a list, or a single one without brackets.
+pub(crate) fn write_listeners(listeners: &[ListenerOptions]) -> Option<toml::Value> {
+    let write = listener().write;
+    match listeners {
+        [listener] => write(listener),
+        listeners => {
+            let written = listeners.iter().filter_map(write);
+            Some(toml::Value::Array(written.collect()))
+        }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use codec::{Codec, boolean, command, path, read_path, text};
 pub(crate) use field::{Field, TableReader, field, read_value, write_table};
 pub(crate) use guard_fields::{guards, route_guards};
 pub(crate) use limit_fields::limits;
-pub(crate) use listener_fields::{Listener, listener};
+pub(crate) use listener_fields::{listener, write_listeners};
 pub(crate) use log_fields::{access_log, access_log_table, log, parse_target};
 pub(crate) use site_fields::{
     client_auth, features, http_modes, redirect, site_features, tls_versions,

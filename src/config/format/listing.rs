@@ -174,15 +174,11 @@ impl<'a> Listing<'a> {
     fn write_listen(&mut self) {
         self.heading("[listen]");
         let listen = &self.config.listen;
-        for (name, address, proxy_protocol) in [
-            ("listen.http", listen.http, listen.http_proxy_protocol),
-            ("listen.https", listen.https, listen.https_proxy_protocol),
+        for (name, listeners) in [
+            ("listen.http", &listen.http),
+            ("listen.https", &listen.https),
         ] {
-            let listener = fields::Listener {
-                address,
-                proxy_protocol,
-            };
-            if let Some(value) = (fields::listener().write)(&listener) {
+            if let Some(value) = fields::write_listeners(listeners) {
                 self.setting(name, &value);
             }
         }
@@ -245,7 +241,7 @@ mod tests {
         staging = "https://pki.example.com/staging"
         [listen]
         http = { address = "[::]:80", proxy-protocol = "optional" }
-        https = { address = "[::]:443", proxy-protocol = "required" }
+        https = [{ address = "[::]:443", proxy-protocol = "required" }, "10.0.0.1:443", { name = "lan", address = "10.0.0.2:0" }]
         [limits]
         idle-timeout = "90s"
         head-size = "16k"
@@ -253,6 +249,7 @@ mod tests {
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
         "example.org" = { redirect = "https://www.example.org", default = true, compress = false, maintenance = { page = "/m.html", retry-after = "1h" } }
         "plain.example.org" = { upstream = "3000", http = "serve" }
+        "nas.example.org" = { upstream = "3000", listen = ["lan", "default"] }
         "both.example.org" = { upstream = "3000", http = "both", min-tls = "1.3" }
         "corp.test" = { upstream = "3000", issuer = "corp", min-tls = "1.2" }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms", send-proxy = "v2" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }

@@ -6,6 +6,7 @@ use crate::config::model::{
     CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
     site_scalar_fields,
 };
+use crate::listener_names::DEFAULT_LISTENER;
 use crate::name::HostPattern;
 use crate::proxy::{ChangeKind, HeaderChange};
 use crate::upstream::{Address, BalanceMethod, BalanceOptions, Options, Protocol, Share};
@@ -42,6 +43,9 @@ impl Listing<'_> {
         }
         if let Some(http) = (fields::http_modes().write)(&site.http) {
             self.entry("http", http);
+        }
+        if site.listen != [DEFAULT_LISTENER] {
+            self.entry("listen", site.listen.clone());
         }
         let inherited = self.config.site(site.pattern.clone());
         let mut scalars = site_scalar_fields();

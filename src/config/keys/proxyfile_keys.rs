@@ -56,9 +56,17 @@ pub const PROXYFILE: &[Key] = keys! {
     "sites": Map(&SITE_FORMS), r#"{ "www.example.org" = "localhost:3000" }"#;
 };
 
+const LISTENERS: Kind = AnyOf(&[
+    Text("an address"),
+    Table(LISTENER_KEYS),
+    List("addresses", &LISTENER),
+]);
+
 const LISTENER: Kind = AnyOf(&[Text("an address"), Table(LISTENER_KEYS)]);
 
 const LISTENER_KEYS: &[Key] = keys! {
+    /// The name by which sites select the listener.
+    "name": Text("a string"), r#""lan""#;
     /// The address.
     required "address": Text("an address"), r#""[::]:443""#;
     /// Accepts or requires a PROXY header from trusted peers.
@@ -66,10 +74,10 @@ const LISTENER_KEYS: &[Key] = keys! {
 };
 
 const LISTEN: &[Key] = keys! {
-    /// The address for HTTP, which answers challenges and redirects all other requests to HTTPS.
-    "http": LISTENER, r#""[::]:80""#;
-    /// The address for HTTPS.
-    "https": LISTENER, r#""[::]:443""#;
+    /// The addresses for HTTP: challenges, redirects to HTTPS, and sites that are served over plain HTTP.
+    "http": LISTENERS, r#""[::]:80""#;
+    /// The addresses for HTTPS.
+    "https": LISTENERS, r#""[::]:443""#;
 };
 
 const LIMITS: &[Key] = keys! {

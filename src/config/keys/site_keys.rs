@@ -37,6 +37,8 @@ pub(crate) const SITE: &[Key] = keys! {
     "routes": Map(&ROUTE_FORMS), r#"{ "/api/" = "localhost:4000" }"#;
     /// Redirects plain HTTP to HTTPS, serves the site over plain HTTP alone, or over both.
     "http": Choice(&["redirect", "serve", "both"]), r#""serve""#;
+    /// The only listeners on which the site is served, by name.
+    "listen": AnyOf(&[Text("a listener"), List("listeners", &Text("a string"))]), r#"["lan"]"#;
     /// Changes of header fields on the way to the backend.
     "request-headers": Table(HEADERS), r#"{ remove = ["X-Debug"] }"#;
     /// Changes of header fields on the way to the client.

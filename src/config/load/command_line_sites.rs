@@ -1,5 +1,7 @@
 //! The sites of a command line without a Proxyfile.
 
+use std::iter;
+
 use crate::certs::{LocalNames, OnDemandOptions};
 use crate::config::model::{Config, Flags, RouteConfig, SiteAction, SiteConfig};
 use crate::config::report::{Location, Problem, Report};
@@ -19,11 +21,16 @@ pub(crate) fn read_sites(
     if flags.domain.is_empty() && flags.on_demand_ask.is_none() {
         report.add(Location::CommandLine, Problem::NoDomain);
     }
-    if let Some(shared) = config.shared_port() {
-        report.add(Location::CommandLine, Problem::SharedPort(shared));
+    let default = config.site(HostPattern::Any);
+    let conflicts = config.address_conflicts().into_iter();
+    let problems = conflicts
+        .chain(config.unserved(&default.listen, default.http))
+        .chain(config.unused_listeners(iter::once(&default)));
+    for problem in problems {
+        report.add(Location::CommandLine, problem.into());
     }
-    if let Some(shared) = config.shared_metrics() {
-        report.flag("--metrics", Problem::SharedMetrics(shared));
+    if let Some(problem) = config.shared_metrics() {
+        report.flag("--metrics", problem.into());
     }
     let addresses = read_upstreams(flags, config, report);
     let on_demand = read_ask(flags, report);
@@ -173,7 +180,7 @@ mod tests {
         );
         bad.domain.push("*".to_owned());
         bad.email = Some("ops".to_owned());
-        bad.listen_http = Some("localhost:80".to_owned());
+        bad.listen_http = vec!["localhost:80".to_owned()];
         bad.storage = Some("redis://cache".to_owned());
         bad.log_level = Some("loud".to_owned());
         bad.staging = true;

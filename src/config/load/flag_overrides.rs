@@ -11,9 +11,10 @@ use crate::config::report::{Location, Origin, Problem, Report};
 use crate::config::toml::choose;
 use crate::config::value::{
     Directory, LOG_FORMATS, LOG_LEVELS, LogFormat, StorageUrl, external_account, parse_email,
-    parse_listen, parse_own_listen, read_secret,
+    parse_listener, parse_own_listen, read_secret,
 };
 use crate::proxy::AccessLogOptions;
+use crate::server::{ListenOptions, ListenerOptions};
 
 /// Writes the flags over the settings in `config` and reports invalid ones. Returns true if they set the storage.
 pub(crate) fn apply_flags(flags: &Flags, config: &mut Config, report: &mut Report<'_>) -> bool {
@@ -33,12 +34,8 @@ pub(crate) fn apply_flags(flags: &Flags, config: &mut Config, report: &mut Repor
         |text| parse_email(text).map(Some),
         |it| &mut it.email,
     );
-    overrides.set("listen.http", &flags.listen_http, parse_listen, |it| {
-        &mut it.listen.http
-    });
-    overrides.set("listen.https", &flags.listen_https, parse_listen, |it| {
-        &mut it.listen.https
-    });
+    overrides.set_listeners("listen.http", &flags.listen_http, |it| &mut it.http);
+    overrides.set_listeners("listen.https", &flags.listen_https, |it| &mut it.https);
     let storage = overrides.set("storage", &flags.storage, StorageUrl::parse, |it| {
         &mut it.storage
     });
@@ -93,6 +90,28 @@ impl Overrides<'_, '_> {
     ) -> Option<()> {
         *field(self.config) = self.read(key, text, parse)?;
         Some(())
+    }
+
+    /// Reads a repeated flag into the listeners of one kind. A listener uses the PROXY protocol as the one of the file with the
+    /// same name does.
+    fn set_listeners(
+        &mut self,
+        key: &str,
+        texts: &[String],
+        field: fn(&mut ListenOptions) -> &mut Vec<ListenerOptions>,
+    ) {
+        let mut listeners = Vec::new();
+        for text in texts {
+            listeners.extend(self.read(key, &Some(text.clone()), parse_listener));
+        }
+        let slot = field(&mut self.config.listen);
+        for listener in &mut listeners {
+            let former = slot.iter().find(|former| former.name == listener.name);
+            listener.proxy_protocol = former.and_then(|former| former.proxy_protocol);
+        }
+        if !listeners.is_empty() {
+            *slot = listeners;
+        }
     }
 }
 

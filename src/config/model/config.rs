@@ -1,6 +1,6 @@
 //! The effective configuration.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::certs::challenge::DnsOptions;
@@ -9,6 +9,7 @@ use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, LocalNames, ResolverOptions};
 use crate::config::report::{FilePlaces, Origins};
 use crate::config::value::{Directory, LogOptions, StorageUrl, TrustedPeer};
+use crate::listener_names::DEFAULT_LISTENER;
 use crate::name::HostPattern;
 use crate::proxy::{AccessLogOptions, HttpMode, SiteFeatureOptions};
 use crate::server::{Limits, ListenOptions};
@@ -28,7 +29,7 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Contact for the CA. Issuers without one of their own have a copy.
     pub email: Option<String>,
-    /// Addresses to listen on.
+    /// Listeners of plain HTTP and HTTPS.
     pub listen: ListenOptions,
     /// Limits for connections and requests.
     pub limits: Limits,
@@ -110,6 +111,7 @@ impl Config {
             routes: Vec::new(),
             headers: HeaderConfig::default(),
             http: HttpMode::default(),
+            listen: vec![DEFAULT_LISTENER.to_owned()],
             guards: None,
             on_demand: None,
             issuer: None,
@@ -145,84 +147,5 @@ impl Config {
     pub(crate) fn issuer_names(&self) -> Vec<String> {
         let names = self.issuers.iter().map(|issuer| issuer.name.clone());
         names.collect()
-    }
-
-    /// Returns true if a request to `address` would loop back to the proxy itself.
-    pub(crate) fn listens_on(&self, address: &upstream::Address) -> bool {
-        let (Some(host), Some(port)) = (address.host(), address.port()) else {
-            return false;
-        };
-        let ips = match host.ip() {
-            Some(ip) => vec![ip],
-            None if host.as_str() == "localhost" => {
-                vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
-            }
-            None => Vec::new(),
-        };
-        let is_own = |ip: IpAddr| {
-            [self.listen.http, self.listen.https]
-                .into_iter()
-                .any(|listen| upstream::is_listener(listen, (ip, port).into()))
-        };
-        ips.into_iter().any(is_own)
-    }
-
-    /// Returns the address that http and https share, if they do.
-    pub(crate) fn shared_port(&self) -> Option<SocketAddr> {
-        let ListenOptions { http, https, .. } = self.listen;
-        is_shared(http, https).then_some(https)
-    }
-
-    /// Returns the address that metrics share with another listener, if they do.
-    pub(crate) fn shared_metrics(&self) -> Option<SocketAddr> {
-        let ListenOptions { http, https, .. } = self.listen;
-        self.metrics
-            .filter(|metrics| is_shared(*metrics, http) || is_shared(*metrics, https))
-    }
-}
-
-fn is_shared(one: SocketAddr, other: SocketAddr) -> bool {
-    let same_ip =
-        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() != 0 && one.port() == other.port() && same_ip
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_upstream_that_is_the_proxy_itself_is_recognized() {
-        let mut config = Config::with_defaults();
-        config.listen.http = "127.0.0.1:8080".parse().unwrap();
-        for (address, is_own) in [
-            ("localhost:443", true),
-            ("[::1]:443", true),
-            ("127.0.0.1:8080", true),
-            ("localhost:8080", true),
-            ("127.0.0.2:8080", false),
-            ("10.0.0.1:443", false),
-            ("app:443", false),
-            ("localhost:3000", false),
-        ] {
-            let address = upstream::Address::parse(address).unwrap();
-            assert_eq!(config.listens_on(&address), is_own, "{address}");
-        }
-    }
-
-    #[test]
-    fn listen_addresses_match_as_in_the_kernel() {
-        for (listen, address, is_own) in [
-            ("0.0.0.0:8080", "[::1]:8080", false),
-            ("0.0.0.0:8080", "127.0.0.1:8080", true),
-            ("[::ffff:127.0.0.1]:8080", "127.0.0.1:8080", true),
-            ("[::1]:8080", "localhost:8080", true),
-            ("10.0.0.5:8080", "localhost:8080", false),
-        ] {
-            let mut config = Config::with_defaults();
-            config.listen.http = listen.parse().unwrap();
-            let address = upstream::Address::parse(address).unwrap();
-            assert_eq!(config.listens_on(&address), is_own, "{listen} {address}");
-        }
     }
 }

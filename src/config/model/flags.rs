@@ -26,10 +26,10 @@ pub struct Flags {
     pub eab_key_id: Option<String>,
     /// HMAC key of the external account, or a reference to it.
     pub eab_hmac_key: Option<SecretText>,
-    /// Address of the HTTP listener.
-    pub listen_http: Option<String>,
-    /// Address of the HTTPS listener.
-    pub listen_https: Option<String>,
+    /// Addresses of the HTTP listeners, each perhaps after its name and `=`.
+    pub listen_http: Vec<String>,
+    /// Addresses of the HTTPS listeners, in the same form.
+    pub listen_https: Vec<String>,
     /// Storage of durable data.
     pub storage: Option<String>,
     /// Path of the admin socket.

@@ -2,6 +2,7 @@
 
 mod config;
 mod flags;
+mod listeners;
 mod scalar_fields;
 mod shared_wildcards;
 mod site;

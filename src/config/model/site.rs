@@ -25,6 +25,8 @@ pub struct SiteConfig {
     pub headers: HeaderConfig,
     /// Whether the site is served over TLS, over plain HTTP or over both.
     pub http: HttpMode,
+    /// Names of the listeners on which the site is served, at least one.
+    pub listen: Vec<String>,
     /// Access control.
     pub guards: Option<Box<GuardOptions>>,
     /// Options for certificates on demand.

@@ -12,6 +12,7 @@ mod proxyfile;
 mod routes;
 mod site_certificate;
 mod site_features;
+mod site_listeners;
 mod site_reader;
 mod sites;
 

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use crate::config::check::check_restart_only;
 use crate::config::fields::{self, TableReader};
 use crate::config::model::{Config, scalar_fields};
-use crate::config::report::{Origin, Problem, Report};
+use crate::config::report::{Origin, Report};
 use crate::config::toml::TomlTable;
 use crate::proxy::{AccessLogOptions, AccessLogTarget};
 
@@ -80,16 +80,15 @@ impl<'t> Proxyfile<'t> {
         config: &mut Config,
         report: &mut Report<'_>,
     ) {
-        if let Some(shared) = config.shared_port() {
-            let listen = self.table.value("listen");
-            let offset = listen.map_or(0, |listen| listen.start());
-            report.at(offset, Problem::SharedPort(shared));
+        let listen = self.table.value("listen");
+        let offset = listen.map_or(0, |listen| listen.start());
+        for problem in config.address_conflicts() {
+            report.at(offset, problem.into());
         }
-        if let Some(shared) = config.shared_metrics() {
-            let problem = Problem::SharedMetrics(shared);
+        if let Some(problem) = config.shared_metrics() {
             match self.table.value("metrics") {
-                Some(value) => report.at(value.start(), problem),
-                None => report.flag("--metrics", problem),
+                Some(value) => report.at(value.start(), problem.into()),
+                None => report.flag("--metrics", problem.into()),
             }
         }
         let context = sites::SiteContext {
@@ -97,6 +96,12 @@ impl<'t> Proxyfile<'t> {
             issuers,
         };
         config.sites = sites::read(self.table.value("sites"), context, config, report);
+        // A site with mistakes is not read, and may use any listener.
+        if report.is_clean() {
+            for problem in config.unused_listeners(config.sites.iter()) {
+                report.at(offset, problem.into());
+            }
+        }
     }
 
     /// Reports unknown keys, and settings that cannot change while the proxy runs with `running`.

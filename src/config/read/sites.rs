@@ -89,14 +89,20 @@ impl SiteReader<'_, '_> {
         let mut options = self.config.upstreams.clone();
         balancing::read_line(value, &mut options.balancing, self.report);
         let sources = Sources::inherited(self.config);
+        let site = self
+            .config
+            .site(pattern.clone().unwrap_or(HostPattern::Any));
+        self.check_served(start, &site.listen, site.http);
         self.check_certificate(start, pattern.as_ref(), sources);
+        let dns = self.inherited_dns(pattern.as_ref(), sources);
+        pattern?;
         let site = SiteConfig {
-            dns: self.inherited_dns(pattern.as_ref(), sources),
+            dns,
             routes: vec![RouteConfig::whole(SiteAction::Upstream {
                 addresses,
                 options,
             })],
-            ..self.config.site(pattern?)
+            ..site
         };
         Some(PlacedSite {
             site,
@@ -124,16 +130,19 @@ impl SiteReader<'_, '_> {
             .read_key("http", http_modes(), self.report);
         let http = http.unwrap_or_default();
         let (issuer, dns) = self.read_certificate(&names, table, http);
+        let defaults = self
+            .config
+            .site(pattern.clone().unwrap_or(HostPattern::Any));
+        let listen = self.read_listeners(start, table, http, defaults.listen.clone());
         let reader = self.reader(table);
         let mut site = SiteConfig {
             headers,
             http,
+            listen,
             issuer,
             dns,
             features: site_features::read(reader, self.config, self.report),
-            ..self
-                .config
-                .site(pattern.clone().unwrap_or(HostPattern::Any))
+            ..defaults
         };
         reader.read(&site_scalar_fields(), &mut site, self.report);
         let client_auth = site.client_auth.as_ref();

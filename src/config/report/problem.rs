@@ -10,6 +10,7 @@ use crate::upstream::AddressError;
 use super::balancing_problem::BalancingProblem;
 use super::dns_challenge_problem::DnsChallengeProblem;
 use super::guard_problem::GuardProblem;
+use super::listener_problem::ListenerProblem;
 use super::syntax;
 
 /// A problem of a configuration. Prints as one sentence with the fix.
@@ -71,10 +72,8 @@ pub(crate) enum Problem {
         "`{0}` is not a valid address to listen on; use `IP:PORT`, as in `[::]:443` or `127.0.0.1:8443`, or a port alone"
     )]
     Listen(String),
-    #[error("http and https cannot share {0}; set different ports")]
-    SharedPort(std::net::SocketAddr),
-    #[error("metrics cannot share {0} with http or https; set another port")]
-    SharedMetrics(std::net::SocketAddr),
+    #[error(transparent)]
+    Listener(#[from] ListenerProblem),
     #[error("`{0}` is not a valid duration; use a form like `30s`, `5m`, `12h` or `90d`")]
     Duration(String),
     #[error("the duration must be longer than zero; `{0}` would end everything immediately")]

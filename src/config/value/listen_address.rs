@@ -1,9 +1,10 @@
-//! Parses addresses to listen on.
+//! Parses addresses to listen on, and the names of listeners.
 
-use crate::config::report::Problem;
+use crate::config::report::{ListenerProblem, Problem};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::toml::TomlValue;
+use crate::server::ListenerOptions;
 
 /// Parses `IP:PORT`, `:PORT` or a port. Without an IP, listens on all addresses of the machine.
 pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, Problem> {
@@ -14,6 +15,25 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, Problem> {
         return Ok((Ipv6Addr::UNSPECIFIED, port).into());
     }
     text.parse().map_err(|_| Problem::Listen(text.to_owned()))
+}
+
+/// Parses the address of a listener, perhaps after its name and `=`.
+pub(crate) fn parse_listener(text: &str) -> Result<ListenerOptions, Problem> {
+    let Some((name, address)) = text.split_once('=') else {
+        return parse_listen(text).map(ListenerOptions::at);
+    };
+    Ok(ListenerOptions {
+        name: parse_listener_name(name)?,
+        ..ListenerOptions::at(parse_listen(address)?)
+    })
+}
+
+pub(crate) fn parse_listener_name(text: &str) -> Result<String, Problem> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if text.is_empty() || !text.chars().all(is_plain) {
+        return Err(ListenerProblem::Name(text.to_owned()).into());
+    }
+    Ok(text.to_owned())
 }
 
 /// Parses an address for local clients. Without an IP, listens on 127.0.0.1 only.
@@ -48,6 +68,27 @@ mod tests {
             ("10.0.0.1:9100", "10.0.0.1:9100"),
         ] {
             assert_eq!(parse_own_listen(text).unwrap().to_string(), address);
+        }
+    }
+
+    #[test]
+    fn a_flag_may_name_its_listener() {
+        for (text, name, address) in [
+            (":8080", "default", "[::]:8080"),
+            ("lan=192.168.1.10:443", "lan", "192.168.1.10:443"),
+            ("IoT-net_2=[::1]:0", "IoT-net_2", "[::1]:0"),
+        ] {
+            let listener = parse_listener(text).unwrap();
+            assert_eq!(
+                (
+                    listener.name.as_str(),
+                    listener.address.to_string().as_str()
+                ),
+                (name, address)
+            );
+        }
+        for text in ["=80", "a b=80", "lan=", "lan=80=80", "lan.home=80"] {
+            assert!(parse_listener(text).is_err(), "{text:?}");
         }
     }
 

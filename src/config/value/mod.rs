@@ -15,7 +15,9 @@ mod web_url;
 
 pub(crate) use acme_directory::{Directory, INTERNAL, external_account};
 pub(crate) use email::parse_email;
-pub(crate) use listen_address::{parse_listen, parse_own_listen, read_listen, read_own_listen};
+pub(crate) use listen_address::{
+    parse_listener, parse_listener_name, parse_own_listen, read_listen, read_own_listen,
+};
 pub(crate) use log_options::{LOG_FORMATS, LOG_LEVELS};
 pub use log_options::{LogFormat, LogOptions};
 pub(crate) use path::command_path;

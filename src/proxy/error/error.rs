@@ -34,6 +34,9 @@ pub enum Error {
     /// Names a host that no site serves.
     #[error("the request is for an unknown host")]
     UnknownHost,
+    /// Names a host that is served on other listeners only.
+    #[error("the request is for a host that other listeners serve")]
+    OtherListener,
     /// Has a path for which the site has no route.
     #[error("no route matches the request's path")]
     NoRoute,
@@ -88,6 +91,7 @@ impl Error {
             Self::HeadTooLarge => Reason::HeadTooLarge,
             Self::Host => Reason::Host,
             Self::UnknownHost => Reason::UnknownHost,
+            Self::OtherListener => Reason::OtherListener,
             Self::Misdirected => Reason::Misdirected,
             Self::NoRoute => Reason::NoRoute,
             Self::AmbiguousPath => Reason::AmbiguousPath,

@@ -51,6 +51,8 @@ reasons! {
     Host = "host",
     /// No site serves the request's host.
     UnknownHost = "unknown-host",
+    /// The host in the request or in the TLS handshake is served on other listeners only.
+    OtherListener = "other-listener",
     /// The request's host is not served on this connection.
     Misdirected = "misdirected",
     /// No route matches the request's path.

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use super::client_address::ForwardingChain;
 use super::client_certificate::{ClientIdentity, ClientPolicy};
 use super::trusted_proxies::TrustedProxies;
+use crate::listener_names::ListenerId;
 use crate::name::HostName;
 use crate::upstream::{BoundConnections, ClientAddresses, ClientShare};
 
@@ -18,6 +19,8 @@ pub struct ConnInfo {
     pub client: SocketAddr,
     /// Address that the client connected to.
     pub local: SocketAddr,
+    /// Listener that accepted the connection.
+    pub listener: ListenerId,
     /// Server name from the client's TLS handshake.
     pub sni: Option<HostName>,
     /// Whether the connection uses TLS.
@@ -41,6 +44,7 @@ impl ConnInfo {
         Self {
             client,
             local: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            listener: ListenerId::default(),
             sni,
             is_tls: true,
             is_tls13: false,
@@ -67,6 +71,12 @@ impl ConnInfo {
     #[must_use]
     pub fn reaching(self, local: SocketAddr) -> Self {
         Self { local, ..self }
+    }
+
+    /// Sets the listener that accepted the connection.
+    #[must_use]
+    pub fn accepted_by(self, listener: ListenerId) -> Self {
+        Self { listener, ..self }
     }
 
     /// Says that the connection has no TLS.

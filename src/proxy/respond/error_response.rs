@@ -123,6 +123,7 @@ fn is_backend(error: &Error) -> bool {
         | Error::HeadTooLarge
         | Error::Host
         | Error::UnknownHost
+        | Error::OtherListener
         | Error::NoRoute
         | Error::AmbiguousPath
         | Error::Destination
@@ -145,7 +146,10 @@ fn page(error: &Error) -> RefusalPage {
         Error::FileMethod => RefusalPage::new(405, METHOD),
         Error::TooManyFields => RefusalPage::last(431, "The request has too many header fields.\n"),
         Error::HeadTooLarge => RefusalPage::last(431, "The request's head is too large.\n"),
-        Error::UnknownHost => RefusalPage::new(421, "This host is not served here.\n"),
+        // The same for both, so that nobody learns which hosts other listeners serve.
+        Error::UnknownHost | Error::OtherListener => {
+            RefusalPage::new(421, "This host is not served here.\n")
+        }
         Error::Misdirected => {
             RefusalPage::new(421, "This host is not served on this connection.\n")
         }

@@ -3,29 +3,35 @@
 use http::uri::PathAndQuery;
 
 use super::router::{Router, Site};
+use crate::listener_names::ListenerId;
 use crate::name::HostName;
+use crate::proxy::error::Reason;
 use crate::proxy::request::host;
 
-/// Returns the site of a host, given as the value of a Host field with or without a port. `None` also for some of the
-/// spellings that [`to_https`] knows.
+/// Returns the site that serves a host on a listener. `host` is the value of a Host field with or without a port. `None` also
+/// for some of the spellings that [`to_https`] knows.
 #[must_use]
-pub fn site_of_host<'r>(router: &'r Router, host: &str) -> Option<&'r Site> {
-    router.site(host::split(host)?)
+pub fn site_of_host<'r>(router: &'r Router, listener: ListenerId, host: &str) -> Option<&'r Site> {
+    router.site_on(listener, host::split(host)?).ok()
 }
 
-/// Returns the https URL for a plain HTTP request, and its site. `None` if no site serves the host.
+/// Returns the https URL for a plain HTTP request on a listener, and its site. `https_port` returns the port of the site. The
+/// error is the reason why there is none.
 ///
 /// `host` is the value of the Host field, perhaps with a port. The URL is built from the parsed name: of the client's
 /// bytes, it repeats only path and query.
-#[must_use]
 pub fn to_https<'r>(
     router: &'r Router,
+    listener: ListenerId,
     host: &str,
     target: &PathAndQuery,
-    https_port: u16,
-) -> Option<(String, &'r Site)> {
-    let name = HostName::parse(host::split(host)?).ok()?;
-    let site = router.site(name.as_str())?;
+    https_port: impl FnOnce(&Site) -> u16,
+) -> Result<(String, &'r Site), Reason> {
+    let name = host::split(host).ok_or(Reason::UnknownHost)?;
+    let name = HostName::parse(name).map_err(|_| Reason::UnknownHost)?;
+    let site = router
+        .site_on(listener, name.as_str())
+        .map_err(|error| error.reason())?;
     let path = match target.as_str() {
         "*" => "/",
         path => path,
@@ -35,11 +41,11 @@ pub fn to_https<'r>(
     } else {
         name.to_string()
     };
-    let location = match https_port {
+    let location = match https_port(site) {
         443 => format!("https://{host}{path}"),
         port => format!("https://{host}:{port}{path}"),
     };
-    Some((location, site))
+    Ok((location, site))
 }
 
 #[cfg(test)]
@@ -78,7 +84,8 @@ mod tests {
             ("www.example.org", "*", 443, "https://www.example.org/"),
         ] {
             let (router, target) = (router(), path.parse().unwrap());
-            let (location, _) = to_https(&router, host, &target, port).unwrap();
+            let listener = ListenerId::default();
+            let (location, _) = to_https(&router, listener, host, &target, |_| port).unwrap();
             assert_eq!(location, url);
         }
     }
@@ -93,10 +100,9 @@ mod tests {
             "www.example.org, evil.example",
             "a.b.example.net",
         ] {
-            assert!(
-                to_https(&router(), host, &PathAndQuery::from_static("/"), 443).is_none(),
-                "{host}"
-            );
+            let (router, target) = (router(), PathAndQuery::from_static("/"));
+            let found = to_https(&router, ListenerId::default(), host, &target, |_| 443);
+            assert_eq!(found.err(), Some(Reason::UnknownHost), "{host}");
         }
     }
 }

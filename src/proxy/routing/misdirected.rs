@@ -11,7 +11,7 @@ impl Router {
     /// Site of a request's host. Fails with [`Error::Misdirected`] if the request's connection may not reach it.
     pub(crate) fn site_for(&self, context: &RequestContext<'_>) -> Result<&Site, Error> {
         let (conn, host) = (context.conn, context.host.name());
-        let site = self.site(host).ok_or(Error::UnknownHost)?;
+        let site = self.site_on(conn.listener, host)?;
         let has_same_policy = site.client_policy.as_deref() == conn.client_policy();
         let is_new_enough = conn.is_tls13 || !site.needs_tls13 || !conn.is_tls;
         let is_served = site.http.is_served(conn.is_tls) && is_new_enough && has_same_policy;

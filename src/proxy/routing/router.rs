@@ -6,7 +6,9 @@ use http::{HeaderMap, HeaderValue};
 
 use super::http_mode::HttpMode;
 use super::routes::{Route, RouteGuards, Routes};
+use crate::listener_names::{ListenerId, ListenerSet};
 use crate::name::{HostPattern, NameMap};
+use crate::proxy::error::Error;
 use crate::proxy::guards::Guards;
 use crate::proxy::request::{ClientPolicy, ConnInfo};
 use crate::proxy::site_features::SiteFeatures;
@@ -18,6 +20,8 @@ pub struct Site {
     pub pattern: HostPattern,
     /// More hosts that the site serves in the same way.
     pub aliases: Vec<HostPattern>,
+    /// Listeners on which the site is served. On all others, its hosts are unknown.
+    pub listeners: ListenerSet,
     /// Routes of the site's requests.
     pub routes: Routes,
     /// Access control of all paths whose route has none of its own, if the site has any.
@@ -39,6 +43,7 @@ impl Site {
         Self {
             pattern,
             aliases: Vec::new(),
+            listeners: ListenerSet::default(),
             routes: routes.into(),
             guards: None,
             features: None,
@@ -106,6 +111,17 @@ impl Router {
         self.sites.sites.get(*index)
     }
 
+    /// Site that serves a host on a listener. A client cannot tell a host of another listener from an unknown one. The host
+    /// belongs to its closest pattern also where that is not served: a wider pattern does not take its place.
+    pub(crate) fn site_on(&self, listener: ListenerId, host: &str) -> Result<&Site, Error> {
+        let site = self.site(host).ok_or(Error::UnknownHost)?;
+        if site.listeners.contains(listener) {
+            Ok(site)
+        } else {
+            Err(Error::OtherListener)
+        }
+    }
+
     /// Number of sites.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -125,6 +141,7 @@ mod tests {
     use std::ptr;
 
     use super::*;
+    use crate::listener_names::ListenerNames;
     use crate::proxy::handler::{Handler, Redirect};
 
     fn router(patterns: &[&str]) -> Router {
@@ -156,6 +173,28 @@ mod tests {
         let router = router(&["www.example.org", "*.example.org"]);
         for host in ["example.org", "a.b.example.org", "example.com", "", "::1"] {
             assert!(router.site(host).is_none(), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_of_another_listener_is_not_served_by_a_wider_pattern() {
+        let names = ListenerNames::default().with(["lan"]);
+        let nas = Site {
+            listeners: names.set(&["lan".to_owned()]),
+            ..site("nas.example.org")
+        };
+        let router = Router::new([nas, site("*.example.org")]);
+        let [default, lan] = ["default", "lan"].map(|name| names.id(name).unwrap());
+        for (listener, host, pattern) in [
+            (lan, "nas.example.org", Some("nas.example.org")),
+            (default, "nas.example.org", None),
+            (default, "www.example.org", Some("*.example.org")),
+            (lan, "www.example.org", None),
+            (lan, "example.com", None),
+        ] {
+            let site = router.site_on(listener, host).ok();
+            let found = site.map(|site| site.pattern.to_string());
+            assert_eq!(found.as_deref(), pattern, "{listener:?} {host}");
         }
     }
 

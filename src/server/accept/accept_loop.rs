@@ -18,6 +18,7 @@ use tracing::{debug, error, warn};
 use super::client_limit::{ClientLimit, ClientSlot, ConnectionSlot};
 use super::listener::Listener;
 use super::proxy_protocol::{self, ProxyHeader, ProxyProtocol, ProxyProtocolError, canonical};
+use crate::listener_names::ListenerId;
 use crate::log_limit::LogLimit;
 use crate::proxy::{Reason, TrustedProxies, WorkerRefusals};
 use crate::tasks::{Shutdown, Tasks};
@@ -39,11 +40,15 @@ pub struct Accepted {
     pub slot: ConnectionSlot,
     /// `true` if forwarding headers of this peer are believed.
     pub is_trusted: bool,
+    /// Listener that accepted it.
+    pub listener: ListenerId,
 }
 
 /// Ruleset for connections to a listener. A reload replaces them for connections from then on.
 #[derive(Clone, Debug)]
 pub struct AcceptRules {
+    /// The number of the listener's name.
+    pub listener: ListenerId,
     /// The trusted peers.
     pub trust: Arc<TrustedProxies>,
     /// The limit of open connections per client.
@@ -263,6 +268,7 @@ impl Acceptor {
         } else {
             rules.count(peer, &self.context.refusals)?
         };
+        let listener = rules.listener;
         drop(rules);
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         let local = if self.address.ip().is_unspecified() {
@@ -276,6 +282,7 @@ impl Acceptor {
             local: canonical(local),
             slot: ConnectionSlot::new(permit, client),
             is_trusted,
+            listener,
         })
     }
 
@@ -324,6 +331,7 @@ mod tests {
     fn rules(trusted: &[&str], limit: u16) -> AcceptRules {
         let networks = trusted.iter().map(|network| network.parse().unwrap());
         AcceptRules {
+            listener: ListenerId::default(),
             trust: Arc::new(TrustedProxies::new(networks)),
             client_limit: ClientLimit::new(limit, StreamMemory::new(1 << 20)),
             proxy_protocol: None,

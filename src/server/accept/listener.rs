@@ -37,7 +37,7 @@ impl Listener {
         count: usize,
     ) -> Result<Vec<Self>, BindError> {
         let fail = |source| BindError::bind(address, source);
-        let is_own = own.iter().any(|own| own.port() == address.port());
+        let is_own = own.iter().any(|own| overlap(*own, address));
         let (first, address) = first(address, is_own).map_err(fail)?;
         let mut listeners = vec![Self {
             socket: first,
@@ -87,6 +87,13 @@ fn first(address: SocketAddr, is_own: bool) -> io::Result<(std::net::TcpListener
     })?;
     let address = socket.local_addr()?;
     Ok((socket, address))
+}
+
+/// `true` if a client could mean either of two addresses.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_ip = one.ip().to_canonical() == other.ip().to_canonical();
+    let any_ip = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && (same_ip || any_ip)
 }
 
 fn lacks_ipv6(error: &io::Error) -> bool {
@@ -149,6 +156,31 @@ mod tests {
         assert!(Listener::bind(all, 2).is_err());
         let beside = Listener::bind_beside(&[own], all, 2).unwrap();
         assert_eq!(beside[1].address(), all);
+    }
+
+    #[tokio::test]
+    async fn of_two_overlapping_listeners_the_closer_one_gets_the_connection() {
+        let mut all = Listener::bind("[::]:0".parse().unwrap(), 1).unwrap();
+        let all = all.remove(0);
+        let own = all.address();
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, own.port()));
+        let mut closer = Listener::bind_beside(&[own], loopback, 1).unwrap();
+        let (all, closer) = (all.open().unwrap(), closer.remove(0).open().unwrap());
+        for _ in 0..8 {
+            let _client = TcpStream::connect(loopback).await.unwrap();
+            closer.accept().await.unwrap();
+            let other = TcpStream::connect(("127.0.0.2", own.port())).await;
+            let _other = other.unwrap();
+            all.accept().await.unwrap();
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_taken_on_another_address_only_is_checked_for_other_programs() {
+        let other = Listener::bind("127.0.0.2:0".parse().unwrap(), 2).unwrap();
+        let taken = other[0].address();
+        let own = SocketAddr::from((Ipv4Addr::LOCALHOST, taken.port()));
+        assert!(Listener::bind_beside(&[own], taken, 2).is_err());
     }
 
     #[tokio::test]

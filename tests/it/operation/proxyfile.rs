@@ -188,7 +188,7 @@ fn flags_win_over_the_file_and_paths_start_at_its_folder() {
     "#;
     let flags = Flags {
         email: Some("flag@example.org".to_owned()),
-        listen_https: Some("127.0.0.1:0".to_owned()),
+        listen_https: vec!["127.0.0.1:0".to_owned()],
         acme_directory: Some("letsencrypt-staging".to_owned()),
         ..Flags::default()
     };
@@ -197,8 +197,8 @@ fn flags_win_over_the_file_and_paths_start_at_its_folder() {
     let config = Config::from_proxyfile(Path::new("/etc/proxy/Proxyfile"), text, &flags).unwrap();
 
     assert_eq!(config.storage.to_string(), "file:/etc/proxy/data");
-    assert_eq!(config.listen.http.to_string(), "[::]:8080");
-    assert_eq!(config.listen.https.to_string(), "127.0.0.1:0");
+    assert_eq!(config.listen.http[0].address.to_string(), "[::]:8080");
+    assert_eq!(config.listen.https[0].address.to_string(), "127.0.0.1:0");
     let issuer = &config.issuers[0];
     assert_eq!(issuer.email.as_deref(), Some("flag@example.org"));
     assert!(issuer.directory.as_str().contains("staging"));

@@ -19,11 +19,7 @@ fn defaults() -> (SocketAddr, SocketAddr) {
     let text = "storage = \"file:/data\"\n[sites]\n\"www.example.org\" = \"localhost:1\"\n";
     let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default());
     let listen = config.unwrap().listen;
-    let address = |text: String| text.parse().unwrap();
-    (
-        address(listen.http.to_string()),
-        address(listen.https.to_string()),
-    )
+    (listen.http[0].address, listen.https[0].address)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

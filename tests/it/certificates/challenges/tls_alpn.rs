@@ -8,6 +8,7 @@ use proxy::acme::{Account, AccountKey, Client as AcmeClient, Identifier, Options
 use proxy::certs::challenge::{TlsAlpn01Certificates, TlsAlpn01Solver};
 use proxy::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
 use proxy::certs::{CertCache, CertificateStore, Clock, Issuers, ManagerParts, Ruleset};
+use proxy::listener_names::ListenerId;
 use proxy::name::{HostName, NameMap};
 use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
@@ -66,7 +67,7 @@ impl Service {
             manager,
             challenges: Arc::clone(&challenges),
             rules: AcceptorRules {
-                default_name: None,
+                default_names: Vec::new(),
                 handshake_timeout: Duration::from_secs(10),
                 sites: NameMap::new(),
             },
@@ -76,7 +77,9 @@ impl Service {
         let local = listener.local_addr().unwrap();
         tasks.spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
-                let _ = acceptor.accept(stream, peer, local).await;
+                let _ = acceptor
+                    .accept(stream, peer, local, ListenerId::default())
+                    .await;
             }
         });
         Self {

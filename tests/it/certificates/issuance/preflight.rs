@@ -70,8 +70,8 @@ impl World {
             domain: vec![NAME.to_owned()],
             acme_directory: Some(self.ca.directory_url().to_string()),
             acme_root: Some(root),
-            listen_http: Some(self.http.to_string()),
-            listen_https: Some("127.0.0.1:0".to_owned()),
+            listen_http: vec![self.http.to_string()],
+            listen_https: vec!["127.0.0.1:0".to_owned()],
             storage: Some(format!("file:{}", self.dir.path().join("data").display())),
             ..Flags::default()
         };

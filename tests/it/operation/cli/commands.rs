@@ -321,7 +321,7 @@ fn visit_app(config: Config, _: Option<ConfigFile>) -> Result<(), Box<dyn Error>
     app.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut page = String::new();
     app.read_to_string(&mut page)?;
-    let ports = [config.listen.http.port(), config.listen.https.port()];
+    let ports = [&config.listen.http, &config.listen.https].map(|it| it[0].address.port());
     match page.contains("It works") && !ports.contains(&0) {
         true => Ok(()),
         false => Err(page.into()),

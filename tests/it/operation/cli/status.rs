@@ -31,14 +31,19 @@ async fn status_is_short_for_people_and_json_for_programs() {
         up.starts_with("up            ") && up.ends_with('s'),
         "{up}"
     );
-    let expected = "\
+    let (http, https) = (proxy.http(), proxy.https());
+    let expected = format!(
+        "\
+listening     http {http}
+              https {https}
 sites         2
 connections   0
 certificates  2 in memory
 
 refused since the start
   unknown-host  1
-";
+"
+    );
     assert_eq!(rest, expected);
 
     let told = run(&proxy.data(), &["status", "--json"]).await;

@@ -1,0 +1,239 @@
+//! The listeners of the next configuration: those that already run, and new ones, which are bound.
+
+use std::net::SocketAddr;
+
+use crate::admin::ListenerStatus;
+use crate::listener_names::{DEFAULT_LISTENER, ListenerNames};
+use crate::server::{BindError, HttpsPorts, ListenOptions, Listener, ListenerOptions};
+
+/// A listener that runs: its options, and the address that it is bound to.
+#[derive(Clone, Debug)]
+pub(in crate::app) struct BoundListener {
+    pub(super) options: ListenerOptions,
+    /// The address with its port, also where the system chose it.
+    pub(in crate::app) address: SocketAddr,
+}
+
+impl BoundListener {
+    /// Returns the address, after the listener's name if that is not the default one.
+    pub(in crate::app) fn named_address(&self) -> String {
+        match self.options.name.as_str() {
+            DEFAULT_LISTENER => self.address.to_string(),
+            name => format!("{name}={}", self.address),
+        }
+    }
+}
+
+/// All listeners that run.
+#[derive(Clone, Debug, Default)]
+pub(in crate::app) struct BoundListeners {
+    pub(in crate::app) http: Vec<BoundListener>,
+    pub(in crate::app) https: Vec<BoundListener>,
+}
+
+impl BoundListeners {
+    /// Returns the addresses, those of plain HTTP first.
+    pub(in crate::app) fn addresses(&self) -> Vec<SocketAddr> {
+        let all = self.http.iter().chain(&self.https);
+        all.map(|listener| listener.address).collect()
+    }
+
+    /// Returns the rows of `proxy status`.
+    pub(in crate::app) fn statuses(&self) -> Vec<ListenerStatus> {
+        let kinds = [("http", &self.http), ("https", &self.https)];
+        let rows = kinds.into_iter().flat_map(|(protocol, listeners)| {
+            listeners.iter().map(move |listener| ListenerStatus {
+                protocol: protocol.to_owned(),
+                name: listener.options.name.clone(),
+                address: listener.address.to_string(),
+            })
+        });
+        rows.collect()
+    }
+
+    /// Returns the ports to which plain HTTP is redirected.
+    pub(super) fn https_ports(&self, names: &ListenerNames) -> HttpsPorts {
+        let listeners = self.https.iter();
+        let ports = listeners.filter_map(|listener| {
+            let name = names.id(&listener.options.name)?;
+            Some((name, listener.address.port()))
+        });
+        ports.collect()
+    }
+}
+
+/// A listener of the next configuration.
+#[derive(Debug)]
+pub(super) struct PlannedListener {
+    pub(super) bound: BoundListener,
+    pub(super) source: Source,
+}
+
+/// Where a planned listener comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The running listener with this index.
+    Running(usize),
+    /// New sockets, one for each worker.
+    New(Vec<Listener>),
+}
+
+/// All listeners of the next configuration. A plan that is dropped closes the new sockets and leaves the running ones alone.
+#[derive(Debug)]
+pub(in crate::app) struct ListenerPlan {
+    pub(super) http: Vec<PlannedListener>,
+    pub(super) https: Vec<PlannedListener>,
+}
+
+impl ListenerPlan {
+    /// Binds the addresses of `options` on which no running listener listens yet.
+    pub(in crate::app) fn bind(
+        options: &ListenOptions,
+        workers: usize,
+        running: &BoundListeners,
+    ) -> Result<Self, BindError> {
+        let mut binder = Binder {
+            workers,
+            own: running.addresses(),
+        };
+        Ok(Self {
+            http: binder.plan(&options.http, &running.http)?,
+            https: binder.plan(&options.https, &running.https)?,
+        })
+    }
+
+    /// Returns the addresses of new listeners, with their names.
+    pub(super) fn new_addresses(&self) -> impl Iterator<Item = String> {
+        let planned = self.http.iter().chain(&self.https);
+        let new = planned.filter(|planned| matches!(planned.source, Source::New(_)));
+        new.map(|planned| planned.bound.named_address())
+    }
+
+    /// Returns the listeners that run when the plan is in effect.
+    pub(in crate::app) fn listeners(&self) -> BoundListeners {
+        let bound = |planned: &[PlannedListener]| {
+            let bound = planned.iter().map(|planned| planned.bound.clone());
+            bound.collect()
+        };
+        BoundListeners {
+            http: bound(&self.http),
+            https: bound(&self.https),
+        }
+    }
+}
+
+struct Binder {
+    workers: usize,
+    /// The addresses that this process listens on, which new ones may overlap.
+    own: Vec<SocketAddr>,
+}
+
+impl Binder {
+    fn plan(
+        &mut self,
+        wanted: &[ListenerOptions],
+        running: &[BoundListener],
+    ) -> Result<Vec<PlannedListener>, BindError> {
+        let sources = kept(wanted, running);
+        let planned = wanted.iter().zip(sources).map(|(options, kept)| {
+            let (address, source) = match kept {
+                Some(index) => (running[index].address, Source::Running(index)),
+                None => {
+                    let own = &self.own;
+                    let sockets = Listener::bind_beside(own, options.address, self.workers)?;
+                    let address = sockets[0].address();
+                    self.own.push(address);
+                    (address, Source::New(sockets))
+                }
+            };
+            let bound = BoundListener {
+                options: options.clone(),
+                address,
+            };
+            Ok(PlannedListener { bound, source })
+        });
+        planned.collect()
+    }
+}
+
+/// Returns for each wanted listener the index of the running one that listens on its address. Where the system chose the port,
+/// it is the listener of the same name.
+fn kept(wanted: &[ListenerOptions], running: &[BoundListener]) -> Vec<Option<usize>> {
+    let mut taken = vec![false; running.len()];
+    let kept = wanted.iter().map(|wanted| {
+        let mut candidates = running.iter().enumerate();
+        let found = candidates.find(|(index, BoundListener { options, .. })| {
+            let is_same = options.address == wanted.address;
+            let has_own_port = wanted.address.port() != 0 || options.name == wanted.name;
+            !taken[*index] && is_same && has_own_port
+        });
+        let index = found.map(|(index, _)| index);
+        if let Some(index) = index {
+            taken[index] = true;
+        }
+        index
+    });
+    kept.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(listeners: &[(&str, &str)]) -> Vec<ListenerOptions> {
+        let listeners = listeners.iter().map(|(name, address)| ListenerOptions {
+            name: (*name).to_owned(),
+            ..ListenerOptions::at(address.parse().unwrap())
+        });
+        listeners.collect()
+    }
+
+    #[test]
+    fn a_listener_is_kept_by_its_address_and_by_its_name_where_the_port_is_any() {
+        let running = [
+            ("a", "127.0.0.1:80"),
+            ("a", "127.0.0.1:0"),
+            ("b", "127.0.0.1:0"),
+        ];
+        let running: Vec<_> = named(&running)
+            .into_iter()
+            .map(|options| BoundListener {
+                address: options.address,
+                options,
+            })
+            .collect();
+        for (wanted, expected) in [
+            (&[("b", "127.0.0.1:80")][..], &[Some(0)][..]),
+            (
+                &[("b", "127.0.0.1:0"), ("a", "127.0.0.1:0")],
+                &[Some(2), Some(1)],
+            ),
+            (
+                &[("a", "127.0.0.1:0"), ("a", "127.0.0.1:0")],
+                &[Some(1), None],
+            ),
+            (
+                &[("c", "127.0.0.1:0"), ("a", "127.0.0.2:80")],
+                &[None, None],
+            ),
+        ] {
+            assert_eq!(kept(&named(wanted), &running), expected, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn a_plan_that_fails_leaves_no_address_open() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = (taken.local_addr().unwrap(), taken);
+        drop(free);
+        let options = ListenOptions {
+            http: vec![ListenerOptions::at(address)],
+            https: vec![ListenerOptions::at(taken.0)],
+        };
+        let plan = ListenerPlan::bind(&options, 2, &BoundListeners::default());
+        assert!(plan.is_err());
+        assert!(std::net::TcpListener::bind(address).is_ok());
+    }
+}

@@ -1,0 +1,225 @@
+//! The open listeners: starts them, replaces what is behind them, and closes those that a new configuration has not.
+
+use std::mem;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tracing::info;
+
+use super::default_names::default_names;
+use super::listener_plan::{BoundListener, BoundListeners, ListenerPlan, PlannedListener, Source};
+use super::server_builder::{ListenConfig, RulesBuilder, ServerBuilder, ServerState};
+use crate::app::Error;
+use crate::app::routing::TlsRules;
+use crate::server::{
+    AcceptLoop, AcceptRules, Accepted, ClientLimit, Https, Listener, PlainHttp, StreamMemory,
+};
+use crate::tasks::{Shutdown, Tasks};
+use crate::tls::{Acceptor, AcceptorRules};
+
+/// The open listeners. A connection is served by the configuration that was current when it came, to its end.
+#[derive(Debug)]
+pub(in crate::app) struct Listeners {
+    state: ServerState,
+    stream_memory: Arc<StreamMemory>,
+    client_limit: ClientLimit,
+    acceptor: Arc<Acceptor>,
+    workers: Vec<Worker>,
+    http: Vec<OpenListener>,
+    https: Vec<OpenListener>,
+}
+
+/// One core's share of all listeners.
+#[derive(Debug)]
+struct Worker {
+    runtime: Handle,
+    tasks: Tasks,
+    http: Arc<ArcSwap<PlainHttp>>,
+    https: Arc<ArcSwap<Https>>,
+}
+
+/// A listener that is open until its accept loops are stopped.
+#[derive(Debug)]
+struct OpenListener {
+    bound: BoundListener,
+    rules: Arc<ArcSwap<AcceptRules>>,
+    accept_loops: Tasks,
+}
+
+impl Listeners {
+    /// Starts to accept on the listeners of `plan`, on each of `runtimes`.
+    pub(in crate::app) fn start(
+        listen: ListenConfig<'_>,
+        state: ServerState,
+        acceptor: Acceptor,
+        plan: ListenerPlan,
+        runtimes: &[Handle],
+    ) -> Self {
+        let limits = &listen.config.limits;
+        let stream_memory = StreamMemory::new(limits.stream_memory);
+        let limit = limits.connections_per_client;
+        let client_limit = ClientLimit::new(limit, Arc::clone(&stream_memory));
+        let acceptor = Arc::new(acceptor);
+        let servers = ServerBuilder::new(listen, &state, &acceptor, &plan.listeners());
+        let workers = runtimes.iter().enumerate().map(|(number, runtime)| {
+            let tasks = state.connections.branch();
+            Worker {
+                runtime: runtime.clone(),
+                http: Arc::new(ArcSwap::new(servers.http(number, &tasks))),
+                https: Arc::new(ArcSwap::new(servers.https(number, &tasks))),
+                tasks,
+            }
+        });
+        let mut started = Self {
+            workers: workers.collect(),
+            acceptor,
+            client_limit,
+            stream_memory,
+            state,
+            http: Vec::new(),
+            https: Vec::new(),
+        };
+        started.take_over(listen, plan);
+        started
+    }
+
+    /// Returns the listeners that are open.
+    pub(in crate::app) fn bound(&self) -> BoundListeners {
+        let bound = |open: &[OpenListener]| open.iter().map(|open| open.bound.clone()).collect();
+        BoundListeners {
+            http: bound(&self.http),
+            https: bound(&self.https),
+        }
+    }
+
+    /// Builds the acceptor that replaces this one when `listen` takes effect.
+    pub(in crate::app) fn next_acceptor(
+        &self,
+        listen: ListenConfig<'_>,
+        tls: &TlsRules,
+    ) -> Result<Acceptor, Error> {
+        Ok(self.acceptor.changed(acceptor_rules(listen, tls))?)
+    }
+
+    /// Makes connections from now on be served as `listen` says. [`Self::replace`] must follow, once the router has been
+    /// replaced: before, it does not know the sites of new listeners.
+    pub(in crate::app) fn replace_servers(
+        &mut self,
+        listen: ListenConfig<'_>,
+        acceptor: Acceptor,
+        plan: &ListenerPlan,
+    ) {
+        self.acceptor = Arc::new(acceptor);
+        self.stream_memory
+            .set_limit(listen.config.limits.stream_memory);
+        let servers = ServerBuilder::new(listen, &self.state, &self.acceptor, &plan.listeners());
+        for (number, worker) in self.workers.iter().enumerate() {
+            worker.http.store(servers.http(number, &worker.tasks));
+            worker.https.store(servers.https(number, &worker.tasks));
+        }
+    }
+
+    /// Opens the listeners of `plan`, then closes those that it has not.
+    pub(in crate::app) fn replace(&mut self, listen: ListenConfig<'_>, plan: ListenerPlan) {
+        for address in plan.new_addresses() {
+            info!(address, "listener opened");
+        }
+        self.take_over(listen, plan);
+    }
+
+    fn take_over(&mut self, listen: ListenConfig<'_>, plan: ListenerPlan) {
+        let rules = RulesBuilder::new(listen, &self.client_limit);
+        let mut former = optional(mem::take(&mut self.http));
+        self.http = self.open(plan.http, &mut former, &rules, |worker| {
+            let http = Arc::clone(&worker.http);
+            move |accepted, shutdown| http.load_full().serve(accepted, shutdown)
+        });
+        close(former);
+        let mut former = optional(mem::take(&mut self.https));
+        self.https = self.open(plan.https, &mut former, &rules, |worker| {
+            let https = Arc::clone(&worker.https);
+            move |accepted, shutdown| https.load_full().serve(accepted, shutdown)
+        });
+        close(former);
+    }
+
+    /// Opens the planned listeners of one kind. Takes those that stay from `former`. `server` returns the function by which a
+    /// worker serves their connections.
+    fn open<F, Served>(
+        &self,
+        planned: Vec<PlannedListener>,
+        former: &mut [Option<OpenListener>],
+        rules: &RulesBuilder<'_>,
+        server: impl Fn(&Worker) -> F,
+    ) -> Vec<OpenListener>
+    where
+        F: Fn(Accepted, Shutdown) -> Served + Clone + Send + 'static,
+        Served: Future<Output = ()> + Send + 'static,
+    {
+        let open = planned.into_iter().filter_map(|planned| {
+            let rules = rules.rules(&planned.bound);
+            match planned.source {
+                Source::Running(index) => {
+                    let running = former.get_mut(index)?.take()?;
+                    running.rules.store(rules);
+                    Some(OpenListener {
+                        bound: planned.bound,
+                        ..running
+                    })
+                }
+                Source::New(sockets) => {
+                    let open = OpenListener {
+                        bound: planned.bound,
+                        rules: Arc::new(ArcSwap::new(rules)),
+                        accept_loops: Tasks::new(),
+                    };
+                    self.accept(sockets, &open, &server);
+                    Some(open)
+                }
+            }
+        });
+        open.collect()
+    }
+
+    /// Accepts the connections of one listener on each worker's runtime.
+    fn accept<F, Served>(
+        &self,
+        sockets: Vec<Listener>,
+        open: &OpenListener,
+        server: &impl Fn(&Worker) -> F,
+    ) where
+        F: Fn(Accepted, Shutdown) -> Served + Clone + Send + 'static,
+        Served: Future<Output = ()> + Send + 'static,
+    {
+        let state = &self.state;
+        for (number, (worker, socket)) in self.workers.iter().zip(sockets).enumerate() {
+            let (permits, tasks) = (Arc::clone(&state.permits), worker.tasks.clone());
+            let accept_loop = AcceptLoop::new(socket, permits, tasks, Arc::clone(&open.rules))
+                .counting(Arc::clone(state.refusals.of_worker(number)))
+                .logging(Arc::clone(&state.accept_failure_log));
+            let run = accept_loop.run(open.accept_loops.shutdown(), server(worker));
+            state.connections.spawn_on(run, &worker.runtime);
+        }
+    }
+}
+
+fn optional(open: Vec<OpenListener>) -> Vec<Option<OpenListener>> {
+    open.into_iter().map(Some).collect()
+}
+
+fn close(former: Vec<Option<OpenListener>>) {
+    for gone in former.into_iter().flatten() {
+        info!(address = gone.bound.named_address(), "listener closed");
+        gone.accept_loops.stop();
+    }
+}
+
+/// Returns the rules for TLS handshakes.
+pub(in crate::app) fn acceptor_rules(listen: ListenConfig<'_>, tls: &TlsRules) -> AcceptorRules {
+    AcceptorRules {
+        default_names: default_names(&listen.config.sites, listen.names),
+        handshake_timeout: listen.config.limits.handshake_timeout,
+        sites: tls.clone(),
+    }
+}
