@@ -2,13 +2,14 @@
 
 use super::graph::Graph;
 
-/// For each room, the rooms that it may import. The ground is the twelve rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 23] = [
+/// For each room, the rooms that it may import. The ground is the thirteen rooms that may import none.
+pub(crate) const EDGES: [(&str, &[&str]); 24] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
     ("log_limit", &[]),
     ("dns_client", &[]),
+    ("http1", &[]),
     ("pem", &[]),
     ("non_blocking_writer", &[]),
     ("per_worker", &[]),
@@ -40,6 +41,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 23] = [
             "name",
             "backoff",
             "dns_client",
+            "http1",
             "pem",
             "per_worker",
             "tasks",
