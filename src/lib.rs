@@ -8,7 +8,7 @@
 //!                  |--> admin
 //!                  `--> server --+--> tls --> certs --+--> acme          left tower: certificates
 //!                                |                    `--> storage
-//!                                `--> proxy --> upstream                 right tower: requests
+//!                                `--> proxy --> upstream --> http1       right tower: requests
 //! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  tasks  trust  prometheus
 //! log_limit  uninterrupted  non_blocking_writer  printable  listener_names
 //! ```
@@ -28,6 +28,7 @@ pub mod certs;
 pub mod storage;
 pub mod tls;
 
+pub mod http1;
 pub mod proxy;
 pub mod upstream;
 

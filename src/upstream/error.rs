@@ -1,11 +1,11 @@
 //! Reasons why a request got no response from its upstream, or why a body ended early.
 
 use std::borrow::Cow;
-use std::error::Error as _;
 use std::io;
 
 use rustix::io::Errno;
 
+use crate::http1::{self, ExchangeError};
 use crate::trust::UnknownCertificate;
 use crate::upstream::address::{Address, Protocol};
 
@@ -129,7 +129,13 @@ pub enum Error {
         backend: Address,
         /// The cause.
         #[source]
-        source: hyper::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The response has a Transfer-Encoding that the proxy does not support.
+    #[error("the response of backend {backend} has a Transfer-Encoding other than `chunked`")]
+    ResponseFraming {
+        /// The backend.
+        backend: Address,
     },
     /// The head of the response has too many bytes or fields.
     #[error(
@@ -187,27 +193,21 @@ impl Error {
         }
     }
 
-    /// Converts the error of an exchange. Either the backend or the body of the client's request can be the cause.
-    pub(super) fn exchange(backend: &Address, error: hyper::Error) -> Self {
-        let body = error
-            .source()
-            .and_then(|source| source.downcast_ref::<BodyError>());
-        match body {
-            None if error.is_parse_too_large() => Self::ResponseHeadTooLarge {
-                backend: backend.clone(),
+    /// Converts the error of an exchange over HTTP/1.1. Either the backend or the body of the client's request can be the
+    /// cause.
+    pub(super) fn exchange(backend: &Address, error: ExchangeError<BodyError>) -> Self {
+        let backend = backend.clone();
+        match error {
+            ExchangeError::Upload(error) => Self::upload(error),
+            ExchangeError::Connection(error) => match error {
+                http1::Error::HeadTooLarge => Self::ResponseHeadTooLarge { backend },
+                http1::Error::TransferEncoding => Self::ResponseFraming { backend },
+                http1::Error::EarlySwitch => Self::EarlySwitch { backend },
+                error => Self::Exchange {
+                    backend,
+                    source: error.into(),
+                },
             },
-            None | Some(BodyError::File(_)) => Self::Exchange {
-                backend: backend.clone(),
-                source: error,
-            },
-            Some(BodyError::Stalled) => Self::RequestStalled,
-            Some(BodyError::TooLarge) => Self::RequestTooLarge,
-            Some(
-                BodyError::Broken(_)
-                | BodyError::Reset(_)
-                | BodyError::Stopped
-                | BodyError::Overdue,
-            ) => Self::RequestBroken(error.into()),
         }
     }
 
@@ -230,6 +230,7 @@ impl Error {
             | Self::ConnectionLimit
             | Self::ResponseTimeout { .. }
             | Self::EarlySwitch { .. }
+            | Self::ResponseFraming { .. }
             | Self::ResponseHeadTooLarge { .. }
             | Self::RequestStalled
             | Self::RequestTooLarge
@@ -356,6 +357,9 @@ pub enum BodyError {
     /// The sender closed its connection, or broke the framing.
     #[error("the sender closed the connection or broke the framing of the body")]
     Broken(#[source] hyper::Error),
+    /// The HTTP/1.1 backend closed its connection, or broke the framing.
+    #[error("the backend closed the connection or broke the framing of the body")]
+    Response(#[from] http1::Error),
     /// The HTTP/2 stream or its connection ended before the body did.
     #[error("the stream of the body was reset")]
     Reset(#[from] h2::Error),

@@ -124,6 +124,7 @@ impl Error {
                 | upstream::Error::Reset { backend, .. }
                 | upstream::Error::ResponseTimeout { backend }
                 | upstream::Error::EarlySwitch { backend }
+                | upstream::Error::ResponseFraming { backend }
                 | upstream::Error::ResponseHeadTooLarge { backend }
                 | upstream::Error::Exchange { backend, .. },
             ) => Some(backend),
@@ -150,6 +151,7 @@ fn upstream_reason(error: &upstream::Error) -> Reason {
         upstream::Error::Refused { .. } => Reason::BackendRefused,
         upstream::Error::Reset { .. } => Reason::BackendReset,
         upstream::Error::ResponseTimeout { .. } => Reason::BackendTimeout,
+        upstream::Error::ResponseFraming { .. } => Reason::ResponseFraming,
         upstream::Error::ResponseHeadTooLarge { .. } => Reason::ResponseHeadTooLarge,
         upstream::Error::EarlySwitch { .. } | upstream::Error::Exchange { .. } => {
             Reason::BackendBroken

@@ -22,7 +22,7 @@ use crate::proxy::request::framing::is_extended_connect;
 use crate::proxy::request::hop_by_hop::{has_token, strip_hop_by_hop};
 use crate::proxy::request::{Fields, HeaderScan};
 use crate::tasks::Tasks;
-use crate::upstream::{RequestBody, ResponseBody, remove_other_spellings};
+use crate::upstream::{BackendTunnel, RequestBody, ResponseBody, remove_other_spellings};
 
 /// A client's request to switch to another protocol.
 #[derive(Debug)]
@@ -154,7 +154,6 @@ pub(crate) fn switch_protocols(
     let upgrade = upgrade.ok_or(Error::UnaskedUpgrade)?;
     let accepted = upgrade.accepted(response.headers());
     let accepted = accepted.ok_or(Error::UnaskedUpgrade)?;
-    let backend = hyper::upgrade::on(&mut response);
     let scan = HeaderScan::of(response.headers());
     strip_hop_by_hop(response.headers_mut(), scan);
     response.headers_mut().remove(CONTENT_LENGTH);
@@ -163,16 +162,15 @@ pub(crate) fn switch_protocols(
         Some(key) => answer_connect(&mut response, key)?,
     }
     let (parts, body) = response.into_parts();
+    let backend = body.into_tunnel().ok_or(Error::UnaskedUpgrade)?;
     let mut entry = entry.take();
     if let Some(entry) = &mut entry {
         entry.answered(parts.status, false);
     }
-    let in_flight = body.into_in_flight();
     let stall_timeout = tunnels.stall_timeout;
-    tunnels.tasks.spawn(async move {
-        run_tunnel(upgrade.client, backend, entry, stall_timeout).await;
-        drop(in_flight);
-    });
+    let backend = CountedStream::new(backend, entry);
+    let tunnel = run_tunnel(upgrade.client, backend, stall_timeout);
+    tunnels.tasks.spawn(tunnel);
     Ok(Response::from_parts(parts, Body::empty()))
 }
 
@@ -191,14 +189,9 @@ fn answer_connect(response: &mut Response<ResponseBody>, key: &WebSocketKey) -> 
 
 async fn run_tunnel(
     client: ClientSide,
-    backend: OnUpgrade,
-    entry: Option<Box<LogEntry>>,
+    backend: CountedStream<BackendTunnel>,
     stall_timeout: Duration,
 ) {
-    let backend = match backend.await {
-        Ok(backend) => CountedStream::new(TokioIo::new(backend), entry),
-        Err(error) => return debug!(%error, "upgrade failed"),
-    };
     let ended = match client {
         ClientSide::Connection(client) => match client.await {
             Ok(client) => copy_both_ways(TokioIo::new(client), backend, stall_timeout).await,

@@ -25,7 +25,7 @@ pub use progress_timeout::ProgressTimeout;
 pub use request_body::RequestBody;
 pub use request_buffer::BufferMemory;
 
-pub(super) use interim_listener::announce_upload;
+pub(super) use interim_listener::InterimListener;
 pub(super) use request_body::UploadGuard;
 pub(super) use trailers::clean_trailers;
 pub(super) use upload_progress::{ResponseUnderWay, UploadFailure, UploadProgress};

@@ -123,11 +123,6 @@ impl RequestBody {
         }
     }
 
-    /// Receiver of interim responses, if there is one.
-    pub(super) fn interims(&self) -> Option<&Interims> {
-        self.0.as_ref()?.interims.as_ref()
-    }
-
     /// Replaces the body with the same one, read to its end. It has no trailers.
     pub(in crate::upstream) fn replace(&mut self, buffered: BufferedBody) {
         if buffered.is_empty() {
@@ -228,9 +223,6 @@ impl Upload {
                 }
                 self.progress_timeout.reset();
                 self.progress.record_frame();
-                if incoming.is_end_stream() {
-                    self.progress.complete();
-                }
                 if let Some(room) = &mut self.room {
                     let len = frame.data_ref().map_or(0, Bytes::len) as u64;
                     // `Drop` reads the rest, so that the client sees the response.
@@ -250,7 +242,6 @@ impl Upload {
             Poll::Ready(None) => {
                 self.incoming = None;
                 self.progress.record_frame();
-                self.progress.complete();
                 Poll::Ready(None)
             }
             Poll::Pending => {

@@ -1,7 +1,7 @@
 //! Progress of an upload: the time of the last frame, and the failure if there was one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -17,8 +17,6 @@ pub(in crate::upstream) struct UploadProgress {
 struct State {
     /// Milliseconds from the start to the last frame, or one of the states below.
     last: AtomicU64,
-    /// `true` after the end of the body.
-    is_complete: AtomicBool,
 }
 
 /// The upload waits for the client.
@@ -58,16 +56,6 @@ impl UploadProgress {
         let millis = self.start.elapsed().as_millis();
         let last = &self.state.last;
         last.store(u64::try_from(millis).unwrap_or(0), Ordering::Relaxed);
-    }
-
-    /// Records that the body has been read to its end.
-    pub(super) fn complete(&self) {
-        self.state.is_complete.store(true, Ordering::Relaxed);
-    }
-
-    /// `true` after the end of the body.
-    pub(in crate::upstream) fn is_complete(&self) -> bool {
-        self.state.is_complete.load(Ordering::Relaxed)
     }
 
     /// Records that the upload waits for the client.

@@ -14,12 +14,13 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::http1::RESPONSE_HEAD_SIZE;
 use crate::name::HostName;
 use crate::tasks::Tasks;
 use crate::upstream::body::RequestBody;
 use crate::upstream::transport::BackendStream;
 
+/// Maximum size of the head of a response, in bytes.
+const RESPONSE_HEAD_SIZE: u32 = 64 * 1024;
 /// Maximum number of requests that share one connection. Further requests open another one.
 const STREAMS: usize = 100;
 /// Number of bytes that a backend may send ahead of a slow client.
@@ -82,7 +83,7 @@ impl Http2Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .initial_max_send_streams(STREAMS)
             .max_send_buf_size(SEND_BUFFER)
-            .max_header_list_size(RESPONSE_HEAD_SIZE as u32)
+            .max_header_list_size(RESPONSE_HEAD_SIZE)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT)
             .handshake(TokioIo::new(stream))

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -171,9 +170,7 @@ impl Pool {
             if connection.server_name() != server_name {
                 continue;
             }
-            // Idle connections are not driven, so only now does it show if the backend has closed this one.
-            connection.drive_without_waker();
-            if connection.is_ready() {
+            if connection.check() {
                 return Some(idle.remove(index).connection);
             }
             idle.remove(index);
@@ -181,49 +178,29 @@ impl Pool {
         None
     }
 
-    /// Spawns a task that drives a connection to its end, for the protocol to which it has switched.
-    pub(in crate::upstream) fn drive_tunnel(&self, mut connection: Http1Connection) {
-        self.0.tasks.spawn(poll_fn(move |cx| {
-            connection.drive(cx);
-            if connection.is_open() {
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            }
-        }));
-    }
-
-    /// Adds a connection after the end of a response. If its request has not ended yet, a task adds it when it has.
+    /// Adds a connection after the end of a response, if another request may follow. If its request has not ended yet, a
+    /// task waits until it has.
     pub(in crate::upstream) fn check_in(&self, connection: Http1Connection) {
-        if !connection.is_open() || self.0.shutdown.is_requested() {
+        if self.0.shutdown.is_requested() {
             return;
         }
-        if !connection.is_ready() {
+        if !connection.http().is_sent() {
             self.0.tasks.spawn(finish(connection, self.clone()));
-            return;
+        } else if connection.is_idle() {
+            self.0.idle.lock().push(Idle {
+                connection,
+                since: Instant::now(),
+            });
+            self.0.start_sweep();
         }
-        self.0.idle.lock().push(Idle {
-            connection,
-            since: Instant::now(),
-        });
-        self.0.start_sweep();
     }
 }
 
 /// Drives a connection to the end of its request, and then adds it to the pool.
 async fn finish(mut connection: Http1Connection, pool: Pool) {
-    let is_done = |connection: &Http1Connection| connection.is_ready() || !connection.is_open();
     let shutdown = pool.0.shutdown.clone();
-    let finished = poll_fn(|cx| {
-        connection.drive(cx);
-        if is_done(&connection) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    });
     tokio::select! {
-        () = finished => pool.check_in(connection),
+        () = poll_fn(|cx| connection.poll_sent(cx)) => pool.check_in(connection),
         () = shutdown.requested() => {}
     }
 }

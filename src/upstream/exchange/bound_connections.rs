@@ -55,9 +55,7 @@ impl BoundList {
             .position(|bound| Arc::ptr_eq(&bound.lane, lane))?;
         let mut connection = list.swap_remove(index).connection;
         drop(list);
-        // Idle connections are not driven, so only now does it show if the backend has closed this one.
-        connection.drive_without_waker();
-        connection.is_ready().then_some(connection)
+        connection.check().then_some(connection)
     }
 
     /// Keeps a connection after the end of a response, unless there is one to the same backend.
@@ -68,7 +66,7 @@ impl BoundList {
     ) {
         let mut list = self.0.lock();
         let is_first = !list.iter().any(|bound| Arc::ptr_eq(&bound.lane, lane));
-        if connection.is_ready() && is_first {
+        if connection.is_idle() && is_first {
             let lane = Arc::clone(lane);
             list.push(Bound { lane, connection });
         }

@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -189,11 +188,13 @@ impl Dialer {
         let opened = opened.map_err(|_| Error::ConnectTimeout {
             backend: address.clone(),
         })??;
-        let has_received = Arc::new(AtomicBool::new(false));
-        let stream = BackendStream::new(opened.stream, Arc::clone(&has_received), permit);
+        let stream = BackendStream::new(opened.stream, permit);
         if opened.is_http2 {
             let http2 = Http2Connection::handshake(stream, needs.server_name, &self.tasks).await;
-            let http2 = http2.map_err(|error| Error::exchange(&address, error))?;
+            let http2 = http2.map_err(|error| Error::Exchange {
+                backend: address,
+                source: error.into(),
+            })?;
             if !needs.is_alone() {
                 in_flight.pool().add_shared(&http2);
             }
@@ -203,9 +204,7 @@ impl Dialer {
             in_flight.pool().note_http1();
         }
         let header_case = self.http.header_case;
-        let connection = Http1Connection::handshake(stream, has_received, header_case).await;
-        let connection = connection.map_err(|error| Error::exchange(&address, error))?;
-        let connection = connection.for_server_name(needs.server_name);
+        let connection = Http1Connection::new(stream, header_case, needs.server_name);
         let mut lease = Http1Lease::fresh(connection, in_flight);
         if needs.proxy_header.is_some() {
             lease.make_private();

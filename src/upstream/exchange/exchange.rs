@@ -1,16 +1,13 @@
 //! Exchange of one request and the head of its response on one connection.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::Either;
 use http::header::WWW_AUTHENTICATE;
-use http::{Request, Response, StatusCode, Version};
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::TrySendError;
+use http::{Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::bound_connections::BoundConnections;
@@ -20,8 +17,9 @@ use super::http2_exchange::exchange_http2;
 use super::lease::{Http1Lease, Lease};
 use super::response_body::ResponseBody;
 use super::response_timeout::poll_overdue;
-use crate::upstream::body::{ExpectContinue, RequestBody, UploadProgress, announce_upload};
-use crate::upstream::error::Error;
+use crate::http1::{self, ExchangeError, ResponseHead};
+use crate::upstream::body::{InterimListener, RequestBody};
+use crate::upstream::error::{BodyError, Error};
 
 /// Terms of one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -54,17 +52,23 @@ async fn exchange_http1(
     terms: ExchangeTerms<'_>,
 ) -> Result<Response<ResponseBody>, Failure> {
     let limit = terms.limit;
-    let expect_continue = announce_upload(&mut request);
+    let listener = InterimListener::announce(&mut request);
     let progress = request.body().progress();
-    let mut head = pin!(lease.connection().sender().try_send_request(request));
+    // A pooled connection was checked when it was taken out of its pool.
+    if !lease.is_reused() && !lease.connection().check() {
+        return Err(unsent(request, lease));
+    }
+    lease.connection().http_mut().send(request);
     lease.connection().timer().reset(Instant::now() + limit);
     let mut is_due = false;
     let outcome = poll_fn(|cx| {
-        lease.connection().drive(cx);
-        // The head only arrives when the driver reads it, and the driver already has the waker.
-        let no_waker = &mut Context::from_waker(Waker::noop());
-        if let Poll::Ready(outcome) = head.as_mut().poll(no_waker) {
-            return Poll::Ready(Some(outcome));
+        loop {
+            match lease.connection().http_mut().poll_head(cx) {
+                Poll::Ready(Ok(ResponseHead::Interim(interim))) => listener.record(&interim),
+                Poll::Ready(Ok(ResponseHead::Final(head))) => return Poll::Ready(Some(Ok(head))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Pending => break,
+            }
         }
         let timer = lease.connection().timer();
         if is_due && !timer.is_elapsed() {
@@ -75,67 +79,58 @@ async fn exchange_http1(
         Poll::Ready(None)
     });
     match outcome.await {
-        Some(Ok(response)) if is_early_switch(&response, progress.as_ref()) => {
-            Err(Failure::early_switch(lease.into_in_flight()))
-        }
-        Some(Ok(response)) => {
-            if terms.has_connection_login || asks_for_connection_login(&response) {
+        Some(Ok(head)) => {
+            if terms.has_connection_login || asks_for_connection_login(&head) {
                 lease.bind(terms.bound);
             }
-            Ok(receive(response, lease, expect_continue))
+            if listener.is_early(head.status()) {
+                // The upload was not sent in full, so no other request may follow it.
+                lease.make_last();
+            }
+            Ok(receive(head, lease))
         }
         Some(Err(error)) => Err(fail(error, lease)),
         None => Err(Failure::timed_out(lease.into_in_flight())),
     }
 }
 
-/// `true` if the backend switches protocols before it has the whole request. The rest of the body would look like bytes
-/// of the new protocol.
-fn is_early_switch(response: &Response<Incoming>, progress: Option<&UploadProgress>) -> bool {
-    response.status() == StatusCode::SWITCHING_PROTOCOLS
-        && progress.is_some_and(|progress| !progress.is_complete())
+fn asks_for_connection_login(head: &Response<()>) -> bool {
+    head.status() == StatusCode::UNAUTHORIZED
+        && has_connection_login(head.headers(), &WWW_AUTHENTICATE)
 }
 
-fn asks_for_connection_login(response: &Response<Incoming>) -> bool {
-    response.status() == StatusCode::UNAUTHORIZED
-        && has_connection_login(response.headers(), &WWW_AUTHENTICATE)
-}
-
-fn receive(
-    response: Response<Incoming>,
-    mut lease: Http1Lease,
-    expect_continue: Option<ExpectContinue>,
-) -> Response<ResponseBody> {
-    if expect_continue.is_some_and(|expect_continue| expect_continue.answered(response.status())) {
-        // The upload was not sent in full, so no other request may follow it.
-        lease.make_last();
-    }
-    if response.version() == Version::HTTP_10 {
-        // After an HTTP/1.0 response, hyper would send later uploads without chunked framing.
-        lease.make_last();
-    }
-    let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    response.map(|incoming| {
-        if incoming.is_end_stream() && !is_switch {
+fn receive(head: Response<()>, lease: Http1Lease) -> Response<ResponseBody> {
+    let is_over = lease.http().is_received() && head.status() != StatusCode::SWITCHING_PROTOCOLS;
+    head.map(|()| {
+        if is_over {
             let lane = Arc::clone(lease.in_flight().lane());
             lease.release();
-            ResponseBody::ended(incoming, lane)
+            ResponseBody::ended(lane)
         } else {
-            ResponseBody::http1(incoming, lease)
+            ResponseBody::http1(lease)
         }
     })
 }
 
-fn fail(mut error: TrySendError<Request<RequestBody>>, mut lease: Http1Lease) -> Failure {
-    let is_silent = !lease.connection().has_received();
-    let in_flight = lease.into_in_flight();
-    let unsent = error.take_message();
+/// The failure of an exchange whose connection had ended before any byte of the request was sent.
+fn unsent(request: Request<RequestBody>, lease: Http1Lease) -> Failure {
+    let error = ExchangeError::Connection(http1::Error::NoResponse);
     Failure {
-        is_unprocessed: unsent.is_some(),
-        unsent,
+        unsent: Some(request),
+        is_unprocessed: true,
+        ..fail(error, lease)
+    }
+}
+
+fn fail(error: ExchangeError<BodyError>, lease: Http1Lease) -> Failure {
+    let is_silent = !lease.http().has_received();
+    let in_flight = lease.into_in_flight();
+    Failure {
+        error: Error::exchange(in_flight.address(), error),
+        unsent: None,
+        is_unprocessed: false,
         is_silent,
         needs_http1: false,
-        error: Error::exchange(in_flight.address(), error.into_error()),
         in_flight,
     }
 }

@@ -22,15 +22,6 @@ pub(in crate::upstream) struct Failure {
 }
 
 impl Failure {
-    /// The failure of an exchange whose backend has switched protocols before it had the whole request.
-    pub(in crate::upstream) fn early_switch(in_flight: InFlight) -> Self {
-        let backend = in_flight.address().clone();
-        Self {
-            error: Error::EarlySwitch { backend },
-            ..Self::timed_out(in_flight)
-        }
-    }
-
     /// The failure of an exchange after the response time-out. The backend may have processed the request.
     pub(in crate::upstream) fn timed_out(in_flight: InFlight) -> Self {
         Self {

@@ -72,7 +72,7 @@ fn spare(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 fn receive(response: Response<Incoming>, lease: Http2Lease) -> Response<ResponseBody> {
     response.map(|incoming| {
         if incoming.is_end_stream() {
-            ResponseBody::ended(incoming, Arc::clone(lease.in_flight().lane()))
+            ResponseBody::ended(Arc::clone(lease.in_flight().lane()))
         } else {
             ResponseBody::http2(incoming, lease)
         }
@@ -165,7 +165,7 @@ fn describe(
         },
         (None, StreamError::Unknown | StreamError::Invalid) => Error::Exchange {
             backend,
-            source: error,
+            source: error.into(),
         },
     }
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::backend_tunnel::BackendTunnel;
 use super::bound_connections::{BoundConnections, BoundList};
+use crate::http1::Connection;
 use crate::upstream::address::Address;
 use crate::upstream::backend::{HeldConnection, InFlight};
-use crate::upstream::body::ResponseUnderWay;
+use crate::upstream::body::{RequestBody, ResponseUnderWay};
 use crate::upstream::connection::{Http1Connection, Http2Connection, PooledConnection, StreamSlot};
+use crate::upstream::transport::BackendStream;
 
 /// An HTTP/1.1 connection for one request, or a stream on a shared HTTP/2 connection.
 #[derive(Debug)]
@@ -31,14 +34,6 @@ impl Lease {
         match self {
             Self::Http1(lease) => lease.in_flight.address(),
             Self::Http2(lease) => lease.in_flight.address(),
-        }
-    }
-
-    /// Counts the connection for the client of its request, until the request is over.
-    pub(in crate::upstream) fn hold(&mut self, held: Option<HeldConnection>) {
-        match self {
-            Self::Http1(lease) => lease.in_flight.hold(held),
-            Self::Http2(_) => {}
         }
     }
 
@@ -74,7 +69,6 @@ pub(in crate::upstream) struct Http1Lease {
 
 impl Http1Lease {
     fn reused(connection: Http1Connection, in_flight: InFlight) -> Self {
-        connection.begin_exchange();
         let mut lease = Self::fresh(connection, in_flight);
         lease.is_reused = true;
         lease
@@ -111,8 +105,22 @@ impl Http1Lease {
         self.is_private = true;
     }
 
-    pub(in crate::upstream) fn connection(&mut self) -> &mut Http1Connection {
+    pub(super) fn connection(&mut self) -> &mut Http1Connection {
         &mut self.connection
+    }
+
+    /// State of the exchange.
+    pub(super) fn http(&self) -> &Connection<BackendStream, RequestBody> {
+        self.connection.http()
+    }
+
+    pub(super) fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// Counts the connection for the client of its request, until the request is over.
+    pub(super) fn hold(&mut self, held: Option<HeldConnection>) {
+        self.in_flight.hold(held);
     }
 
     pub(in crate::upstream) fn in_flight(&self) -> &InFlight {
@@ -131,12 +139,9 @@ impl Http1Lease {
 
     /// Returns the connection to the client's connection if it belongs to it, or to the pool, unless this was its last
     /// exchange. Must only be called after a complete response.
-    pub(super) fn release(mut self) {
+    pub(super) fn release(self) {
         if self.is_last {
             return;
-        }
-        if !self.connection.is_ready() {
-            self.connection.drive_without_waker();
         }
         match self.owner {
             Some(owner) => owner.keep(self.in_flight.lane(), self.connection),
@@ -150,10 +155,10 @@ impl Http1Lease {
         self.in_flight
     }
 
-    /// Leaves the connection to the protocol to which it switches. The backend still counts the request.
-    pub(super) fn into_tunnel(self) -> InFlight {
-        self.in_flight.pool().drive_tunnel(self.connection);
-        self.in_flight
+    /// Leaves the connection to the protocol to which it has switched; `None` if it has not.
+    pub(super) fn into_tunnel(self) -> Option<BackendTunnel> {
+        let stream = self.connection.into_upgraded()?;
+        Some(BackendTunnel::new(stream, self.in_flight))
     }
 }
 

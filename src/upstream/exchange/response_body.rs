@@ -3,126 +3,118 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::lease::{Http1Lease, Http2Lease, Lease};
+use super::backend_tunnel::BackendTunnel;
+use super::lease::{Http1Lease, Http2Lease};
+use crate::http1::ExchangeError;
 use crate::per_worker::CachePadded;
 use crate::upstream::address::Address;
-use crate::upstream::backend::{HeldConnection, InFlight, Lane};
+use crate::upstream::backend::{HeldConnection, Lane};
 use crate::upstream::body::clean_trailers;
 use crate::upstream::error::BodyError;
 
 /// Response body on its way from a backend to the client. The backend counts the request until the body ends.
 #[derive(Debug)]
-pub struct ResponseBody {
-    incoming: Incoming,
-    source: Source,
-    is_begun: bool,
-}
+pub struct ResponseBody(Source);
 
 /// Source of a response body.
 #[derive(Debug)]
 enum Source {
-    /// A connection from which the rest of the body arrives.
-    Open(Lease),
+    /// An HTTP/1.1 connection from which the rest of the body arrives.
+    Http1(Http1Lease),
+    /// A stream of an HTTP/2 connection from which the rest of the body arrives.
+    Http2(Http2Source),
     /// No connection, because the body is empty. Only the backend is still known.
-    Ended(Arc<CachePadded<Lane>>),
-    /// No connection, because the body has ended or failed.
-    Gone,
+    Empty(Arc<CachePadded<Lane>>),
+    /// No connection, because the body has ended.
+    Ended,
+    /// No connection, because the body has failed.
+    Broken,
+}
+
+#[derive(Debug)]
+struct Http2Source {
+    incoming: Incoming,
+    lease: Http2Lease,
 }
 
 impl ResponseBody {
     /// A body on an HTTP/1.1 connection.
-    pub(in crate::upstream) fn http1(incoming: Incoming, lease: Http1Lease) -> Self {
-        Self {
-            incoming,
-            source: Source::Open(Lease::Http1(lease)),
-            is_begun: false,
-        }
+    pub(super) fn http1(lease: Http1Lease) -> Self {
+        Self(Source::Http1(lease))
     }
 
     /// A body on a stream of an HTTP/2 connection.
-    pub(in crate::upstream) fn http2(incoming: Incoming, lease: Http2Lease) -> Self {
-        Self {
-            incoming,
-            source: Source::Open(Lease::Http2(lease)),
-            is_begun: true,
-        }
+    pub(super) fn http2(incoming: Incoming, lease: Http2Lease) -> Self {
+        Self(Source::Http2(Http2Source { incoming, lease }))
     }
 
     /// An empty body.
-    pub(in crate::upstream) fn ended(incoming: Incoming, lane: Arc<CachePadded<Lane>>) -> Self {
-        Self {
-            incoming,
-            source: Source::Ended(lane),
-            is_begun: true,
-        }
+    pub(super) fn ended(lane: Arc<CachePadded<Lane>>) -> Self {
+        Self(Source::Empty(lane))
     }
 
     /// Address of the backend that sends the body; `None` after the end of the body.
     #[must_use]
     pub fn backend(&self) -> Option<&Address> {
-        match &self.source {
-            Source::Open(lease) => Some(lease.address()),
-            Source::Ended(lane) => Some(lane.address()),
-            Source::Gone => None,
+        match &self.0 {
+            Source::Http1(lease) => Some(lease.in_flight().address()),
+            Source::Http2(source) => Some(source.lease.in_flight().address()),
+            Source::Empty(lane) => Some(lane.address()),
+            Source::Ended | Source::Broken => None,
         }
     }
 
     /// Counts the connection for the client of the request, until the body has ended.
     pub(in crate::upstream) fn hold(&mut self, held: Option<HeldConnection>) {
-        if let Source::Open(lease) = &mut self.source {
+        if let Source::Http1(lease) = &mut self.0 {
             lease.hold(held);
         }
     }
 
-    /// Turns a response that switches protocols into a tunnel, which the backend counts until the returned value is
-    /// dropped. Returns `None` if the body has ended, or if the connection is HTTP/2.
+    /// Turns a response that switches protocols into a tunnel. `None` for any other response.
     #[must_use]
-    pub fn into_in_flight(self) -> Option<InFlight> {
-        match self.source {
-            Source::Open(Lease::Http1(lease)) => Some(lease.into_tunnel()),
-            Source::Open(Lease::Http2(_)) | Source::Ended(_) | Source::Gone => None,
+    pub fn into_tunnel(self) -> Option<BackendTunnel> {
+        match self.0 {
+            Source::Http1(lease) => lease.into_tunnel(),
+            _ => None,
         }
     }
 
-    /// Polls for the next frame. On an HTTP/1.1 connection, this also drives the connection, since nobody else does.
-    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut lease = match &mut self.source {
-            Source::Open(Lease::Http1(lease)) => Some(lease),
-            Source::Open(Lease::Http2(_)) => return Pin::new(&mut self.incoming).poll_frame(cx),
-            Source::Ended(_) | Source::Gone => None,
-        };
-        let no_waker = &mut Context::from_waker(Waker::noop());
-        if let Some(lease) = lease.as_mut().filter(|_| !self.is_begun) {
-            // Replaces the waker that the driver holds. Otherwise the first poll of the body would wake this task for
-            // nothing.
-            lease.connection().drive_without_waker();
-            self.is_begun = true;
-        }
-        if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(no_waker) {
-            return Poll::Ready(frame);
-        }
-        if let Some(lease) = lease {
-            lease.connection().drive(cx);
-        }
-        Pin::new(&mut self.incoming).poll_frame(no_waker)
-    }
-
-    fn release(&mut self) {
-        let source = std::mem::replace(&mut self.source, Source::Gone);
-        if let Source::Open(Lease::Http1(lease)) = source {
+    /// Gives the connection back after the end of the body.
+    fn end(&mut self) {
+        let source = std::mem::replace(&mut self.0, Source::Ended);
+        if let Source::Http1(lease) = source {
             lease.release();
         }
     }
 
-    /// `true` if a stream ended before the end of the message. Needed because hyper reports some resets like an end.
-    fn is_cut(&self) -> bool {
-        matches!(self.source, Source::Open(Lease::Http2(_))) && !self.incoming.is_end_stream()
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Source::Http1(lease) => {
+                let frame = ready!(lease.connection().http_mut().poll_frame(cx));
+                Poll::Ready(frame.map(|frame| {
+                    frame.map_err(|error| match error {
+                        ExchangeError::Connection(error) => BodyError::Response(error),
+                        ExchangeError::Upload(error) => error,
+                    })
+                }))
+            }
+            Source::Http2(Http2Source { incoming, .. }) => {
+                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+                Poll::Ready(match frame {
+                    // hyper reports some resets like an end.
+                    None if !incoming.is_end_stream() => Some(Err(BodyError::Stopped)),
+                    frame => frame.map(|frame| frame.map_err(BodyError::Broken)),
+                })
+            }
+            Source::Empty(_) | Source::Ended | Source::Broken => Poll::Ready(None),
+        }
     }
 }
 
@@ -134,37 +126,38 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(self.next(cx));
-        match frame {
-            Some(Ok(mut frame)) => {
+        let mut frame = ready!(self.poll_next(cx));
+        match &mut frame {
+            Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     clean_trailers(trailers);
                 }
-                if self.incoming.is_end_stream() {
-                    self.release();
+                if self.is_end_stream() {
+                    self.end();
                 }
-                Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => {
-                self.source = Source::Gone;
-                Poll::Ready(Some(Err(BodyError::Broken(error))))
-            }
-            None if self.is_cut() => {
-                self.source = Source::Gone;
-                Poll::Ready(Some(Err(BodyError::Stopped)))
-            }
-            None => {
-                self.release();
-                Poll::Ready(None)
-            }
+            Some(Err(_)) => self.0 = Source::Broken,
+            None if matches!(self.0, Source::Broken) => {}
+            None => self.end(),
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.0 {
+            Source::Http1(lease) => lease.http().is_received(),
+            Source::Http2(source) => source.incoming.is_end_stream(),
+            Source::Empty(_) | Source::Ended => true,
+            Source::Broken => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.0 {
+            Source::Http1(lease) => lease.http().size_hint(),
+            Source::Http2(source) => source.incoming.size_hint(),
+            Source::Empty(_) | Source::Ended => SizeHint::with_exact(0),
+            Source::Broken => SizeHint::default(),
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 mod listen_addresses;
 mod send_proxy;
-mod status_line;
 mod stream;
 mod system_roots;
 mod tls;

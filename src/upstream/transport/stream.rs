@@ -2,8 +2,6 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
@@ -11,7 +9,6 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
-use super::status_line::StatusLine;
 use crate::uninterrupted::Uninterrupted;
 
 /// Transport of a connection.
@@ -57,27 +54,18 @@ impl AsyncRead for Transport {
     }
 }
 
-/// Stream of one connection, which records if anything was read from it.
+/// Stream of one connection.
 #[derive(Debug)]
 pub(in crate::upstream) struct BackendStream {
     stream: Take<Transport>,
-    has_received: Arc<AtomicBool>,
-    status_line: StatusLine,
     _permit: OwnedSemaphorePermit,
 }
 
 impl BackendStream {
-    /// Wraps `stream`. Sets `has_received` whenever bytes arrive, and holds `permit` until it is dropped, even in a
-    /// tunnel.
-    pub(in crate::upstream) fn new(
-        stream: Transport,
-        has_received: Arc<AtomicBool>,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
+    /// Wraps `stream`. Holds `permit` until it is dropped, even in a tunnel.
+    pub(in crate::upstream) fn new(stream: Transport, permit: OwnedSemaphorePermit) -> Self {
         Self {
             stream: stream.take(READ_SIZE),
-            has_received,
-            status_line: StatusLine::Over,
             _permit: permit,
         }
     }
@@ -89,18 +77,8 @@ impl AsyncRead for BackendStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
         self.stream.set_limit(READ_SIZE);
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            if !self.has_received.load(Ordering::Relaxed) {
-                self.has_received.store(true, Ordering::Release);
-                self.status_line = StatusLine::START;
-            }
-            let new = buf.filled_mut();
-            self.status_line.lower_version(&mut new[before..]);
-        }
-        outcome
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

@@ -1,0 +1,28 @@
+//! HTTP/1.1 towards a server: one connection that carries one exchange at a time. Generic over the byte stream. Knows no
+//! room.
+
+mod body_decoder;
+mod chunk_decoder;
+mod connection;
+#[cfg(test)]
+mod encode_and_decode;
+mod error;
+mod field_case;
+mod head_parser;
+#[cfg(test)]
+mod hyper_comparison;
+mod read_buffer;
+mod request_head;
+mod response_head;
+#[cfg(test)]
+mod scripted_stream;
+mod sending;
+mod upgraded;
+mod upload;
+mod write_queue;
+
+pub use connection::Connection;
+pub use error::{Error, ExchangeError};
+pub use field_case::FieldCase;
+pub use response_head::ResponseHead;
+pub use upgraded::Upgraded;
