@@ -123,7 +123,7 @@ pub enum Error {
         backend: Address,
     },
     /// The backend closed the connection, or did not send a valid HTTP response.
-    #[error("{}", exchange_failure(backend, source))]
+    #[error("{}", exchange_failure(backend, source.as_ref()))]
     Exchange {
         /// The backend.
         backend: Address,
@@ -301,11 +301,15 @@ fn connect_words(error: &io::Error) -> Option<&'static str> {
     })
 }
 
-fn exchange_failure(backend: &Address, error: &hyper::Error) -> String {
+fn exchange_failure(
+    backend: &Address,
+    error: &(dyn std::error::Error + Send + Sync + 'static),
+) -> String {
+    let is_no_http = matches!(error.downcast_ref(), Some(http1::Error::Head(_)));
     let is_tls_port = matches!(backend.port(), Some(443 | 8443 | 9443));
     let is_plain = backend.protocol() == Protocol::Http && backend.port().is_some();
     // A TLS server answers a request in plain text with an alert, or closes the connection.
-    if is_plain && error.is_parse() {
+    if is_plain && is_no_http {
         format!(
             "backend {backend} sent something that is not HTTP; write `https://{}` if it speaks HTTPS there",
             backend.authority()

@@ -27,10 +27,7 @@ fn default_name(sites: &[SiteConfig], listener: &str) -> Option<HostName> {
     let is_address = |site: &&SiteConfig| matches!(&site.pattern, HostPattern::Exact(name) if name.ip().is_some());
     let mut addresses = with_tls().filter(is_address);
     let address = addresses.next().filter(|_| addresses.next().is_none());
-    match &marked.or(only).or(address)?.pattern {
-        HostPattern::Exact(name) => Some(name.clone()),
-        HostPattern::Wildcard(_) | HostPattern::Any => None,
-    }
+    marked.or(only).or(address)?.exact_name().cloned()
 }
 
 #[cfg(test)]

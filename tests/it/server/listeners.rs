@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, StatusCode};
 use http_body_util::Full;
+use hyper::client::conn::http2::SendRequest;
 use proxy::tasks::Tasks;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use crate::harness::admin::{refused, run, status};
 use crate::harness::backends::origin::Origin;
@@ -208,6 +211,42 @@ async fn each_listener_has_a_default_site_of_its_own() {
     }
 }
 
+/// Returns the status of the answer to a request for a host on an open connection.
+async fn status_of(sender: &mut SendRequest<Full<Bytes>>, host: &str) -> StatusCode {
+    let request = Request::get(format!("https://{host}/")).body(Full::default());
+    let answer = soon(sender.send_request(request.unwrap())).await;
+    read(answer.unwrap()).await.status
+}
+
+/// Requests for `localhost` that go on until they are ended.
+struct Steady {
+    is_over: Arc<AtomicBool>,
+    requests: JoinHandle<u32>,
+}
+
+impl Steady {
+    fn start(client: Client, address: SocketAddr) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let requests = Tasks::new().spawn(async move {
+            let mut count = 0;
+            while !over.load(Ordering::Relaxed) {
+                let answer = client.get(address, "localhost", "/").await;
+                assert_eq!(answer.body, "localhost");
+                count += 1;
+            }
+            count
+        });
+        Self { is_over, requests }
+    }
+
+    /// Ends the requests, and returns how many there were.
+    async fn end(self) -> u32 {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.requests.await.unwrap()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_adds_and_removes_listeners_while_requests_on_others_go_on() {
     let ports = ProxyPorts::reserve();
@@ -229,17 +268,7 @@ async fn a_reload_adds_and_removes_listeners_while_requests_on_others_go_on() {
     let setup = ProxySetup::on(ports).addresses_by_file();
     let mut proxy = setup.proxyfile(&text(&[], "default")).start().await;
     let client = proxy.client();
-    let (tasks, is_over) = (Tasks::new(), Arc::new(AtomicBool::new(false)));
-    let (steady, over) = (client.clone(), Arc::clone(&is_over));
-    let requests = async move {
-        let mut count = 0;
-        while !over.load(Ordering::Relaxed) {
-            assert_eq!(steady.get(https, "localhost", "/").await.body, "localhost");
-            count += 1;
-        }
-        count
-    };
-    let requests = tasks.spawn(requests);
+    let steady = Steady::start(client.clone(), https);
     let mut early = client.http2(https, "nas.localhost").await;
 
     let line = proxy.reload(&text(&[("lan", lan_address)], "lan")).await;
@@ -250,14 +279,9 @@ async fn a_reload_adds_and_removes_listeners_while_requests_on_others_go_on() {
         client.get(lan_address, "nas.localhost", "/").await.body,
         "nas"
     );
-    let ask = async |sender: &mut hyper::client::conn::http2::SendRequest<_>, host: &str| {
-        let request = Request::get(format!("https://{host}/")).body(Full::default());
-        let answer = soon(sender.send_request(request.unwrap())).await;
-        read(answer.unwrap()).await.status
-    };
     // A connection from before stays on its listener, where the site is gone.
-    assert_eq!(ask(&mut early, "nas.localhost").await, 421);
-    assert_eq!(ask(&mut on_lan, "nas.localhost").await, 200);
+    assert_eq!(status_of(&mut early, "nas.localhost").await, 421);
+    assert_eq!(status_of(&mut on_lan, "nas.localhost").await, 200);
 
     // A listener that cannot be opened leaves all as it was.
     let taken = Origin::ok().await;
@@ -273,8 +297,8 @@ async fn a_reload_adds_and_removes_listeners_while_requests_on_others_go_on() {
     // A name that takes the place of another one gets none of its connections.
     let line = proxy.reload(&text(&[("dmz", other_address)], "dmz")).await;
     assert!(line.contains("configuration reloaded"), "{line}");
-    assert_eq!(ask(&mut on_lan, "nas.localhost").await, 421);
-    assert_eq!(ask(&mut on_lan, "localhost").await, 421);
+    assert_eq!(status_of(&mut on_lan, "nas.localhost").await, 421);
+    assert_eq!(status_of(&mut on_lan, "localhost").await, 421);
     assert_eq!(
         client.get(other_address, "nas.localhost", "/").await.body,
         "nas"
@@ -288,8 +312,7 @@ async fn a_reload_adds_and_removes_listeners_while_requests_on_others_go_on() {
         client.get(other_address, "nas.localhost", "/").await.body,
         "nas"
     );
-    is_over.store(true, Ordering::Relaxed);
-    assert!(requests.await.unwrap() > 0);
+    assert!(steady.end().await > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
