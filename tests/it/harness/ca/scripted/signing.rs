@@ -64,31 +64,28 @@ pub(super) fn sign(
         _ => csr.signed_by(ca.issuer()),
     };
     let leaf = leaf.map_err(|error| refuse(&error.to_string()))?;
-    let (leaf, above) = (leaf.pem().into_bytes(), ca.pem().into_bytes());
-    Ok(match wrong {
+    Ok(chain(&leaf.pem(), &ca.pem(), wrong))
+}
+
+/// Writes the chain of a leaf, in order or not.
+fn chain(leaf: &str, above: &str, wrong: Option<CertificateFault>) -> Vec<u8> {
+    let root = |name: &str| TestCa::root(name).pem();
+    match wrong {
         Some(CertificateFault::Untidy) => {
-            let stranger = TestCa::root("a stranger").pem().into_bytes();
-            let text = b"\xc9metteur\r\n".to_vec();
-            [
-                text,
-                above.clone(),
-                stranger,
-                leaf.trim_ascii_end().to_vec(),
-                above,
-            ]
-            .concat()
+            let stranger = root("a stranger");
+            let blocks = format!("{above}{stranger}{}{above}", leaf.trim_end());
+            [b"\xc9metteur\r\n", blocks.as_bytes()].concat()
         }
-        Some(CertificateFault::Alone) => leaf,
+        Some(CertificateFault::Alone) => leaf.into(),
         Some(CertificateFault::DamagedChain) => {
-            let damaged = String::from_utf8(above).unwrap().replacen("MI", "%%", 1);
-            [leaf, damaged.into_bytes()].concat()
+            format!("{leaf}{}", above.replacen("MI", "%%", 1)).into()
         }
         Some(CertificateFault::Hostile) => {
-            let hostile = TestCa::root("x\n2026-01-01T00:00:00Z ERROR all is lost\u{1b}[31m");
-            [leaf, above, hostile.pem().into_bytes()].concat()
+            let hostile = root("x\n2026-01-01T00:00:00Z ERROR all is lost\u{1b}[31m");
+            format!("{leaf}{above}{hostile}").into()
         }
-        _ => [leaf, above].concat(),
-    })
+        _ => format!("{leaf}{above}").into(),
+    }
 }
 
 fn name(san: &SanType) -> Identifier {
