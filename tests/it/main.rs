@@ -38,6 +38,7 @@ mod certificates {
     mod failures {
         mod budgets;
         mod ca_faults;
+        mod forgotten_accounts;
         mod simulated_month;
     }
     mod renewal {
@@ -150,6 +151,7 @@ mod server {
     mod client_shares;
     mod ip_families;
     mod limits;
+    mod listener_reload;
     mod listeners;
     mod plain_http;
     mod plain_sites;
