@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, EXPECT, HOST, TE, TRAILER, UPGRADE};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::request::{PlaceholderError, RequestContext, Template};
-use crate::upstream::{is_client_field, is_framing_field, remove_other_spellings};
+use crate::upstream::{is_client_field, never_passes, remove_other_spellings};
 
 /// Reason why a change to a header field is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -206,20 +206,17 @@ impl HeaderChanges {
 fn parse_name(text: &str) -> Result<HeaderName, HeaderChangeError> {
     let name = HeaderName::from_bytes(text.as_bytes())
         .map_err(|_| HeaderChangeError::Name(text.to_owned()))?;
-    if is_owned(&name) {
+    // Many apps read the client's address from X-Real-IP.
+    if frames_message(&name) || (is_client_field(name.as_str()) && name != "x-real-ip") {
         return Err(HeaderChangeError::Owned(name));
     }
     Ok(name)
 }
 
-fn is_owned(name: &HeaderName) -> bool {
-    let is_framing = matches!(*name, CONNECTION | EXPECT | HOST | TE | TRAILER | UPGRADE);
-    match name.as_str() {
-        "proxy" => true,
-        // Allowed, since many apps read the client's address from this field.
-        "x-real-ip" => false,
-        text => is_framing || is_framing_field(text) || is_client_field(text),
-    }
+/// `true` for fields that frame or route a message, or never pass: only the proxy sets them.
+#[must_use]
+pub fn frames_message(name: &HeaderName) -> bool {
+    matches!(*name, CONTENT_LENGTH | EXPECT | HOST | TRAILER) || never_passes(name.as_str())
 }
 
 fn parse_value(name: &HeaderName, text: &str) -> Result<Template<Fact>, HeaderChangeError> {

@@ -33,7 +33,7 @@ pub use handler::{
     Files, FixedResponse, FixedResponseError, Handler, Redirect, RedirectError, RedirectOptions,
 };
 pub use header_changes::{
-    ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges, HeaderSecret,
+    ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges, HeaderSecret, frames_message,
 };
 pub use request::{
     ClientCertificate, ClientIdentity, ClientPolicy, ConnInfo, CutTarget, PathPrefix,

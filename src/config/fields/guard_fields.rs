@@ -10,9 +10,9 @@ use crate::config::report::{GuardProblem, Problem};
 use crate::config::value::{parse_size, parse_web_url, read_secret};
 use crate::proxy::{
     BasicAuthOptions, ClientNetwork, ForwardAuthOptions, GuardOptions, HstsOptions, PasswordHash,
-    RateLimitOptions, RateScope, Realm, Satisfy,
+    RateLimitOptions, RateScope, Realm, Satisfy, frames_message,
 };
-use crate::upstream::{Address, is_framing_field};
+use crate::upstream::Address;
 
 use super::codec::{Codec, boolean, count, duration, format_duration, head_size, sized};
 use super::field::{Field, field};
@@ -187,10 +187,9 @@ fn parse_forward_url(text: &str) -> Result<ForwardAuthOptions, Problem> {
 }
 
 fn parse_header(text: &str) -> Result<HeaderName, Problem> {
-    const FRAMING: [&str; 6] = ["connection", "expect", "host", "te", "trailer", "upgrade"];
     let name = HeaderName::from_bytes(text.as_bytes());
     let name = name.map_err(|_| GuardProblem::Header(text.to_owned()))?;
-    if FRAMING.contains(&name.as_str()) || is_framing_field(name.as_str()) {
+    if frames_message(&name) {
         return Err(GuardProblem::FramingHeader(text.to_owned()).into());
     }
     Ok(name)

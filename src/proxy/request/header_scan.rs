@@ -5,11 +5,11 @@ use std::ops::BitOr;
 
 use http::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
 
-use crate::upstream::{is_client_field, is_framing_field};
+use crate::upstream::{is_client_field, never_passes};
 
 /// A set of fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,17 +25,13 @@ impl Fields {
     pub(crate) const TE: Self = Self(1 << 5);
     pub(crate) const TRANSFER_ENCODING: Self = Self(1 << 6);
     pub(crate) const UPGRADE: Self = Self(1 << 7);
-    /// `Keep-Alive`, `Proxy-Authenticate`, `Proxy-Authorization` or `Proxy-Connection`.
-    pub(crate) const OTHER_HOP: Self = Self(1 << 8);
-    /// `HTTP2-Settings` or `Proxy`.
-    pub(crate) const UNWANTED: Self = Self(1 << 9);
+    /// Further fields that never pass, such as `Keep-Alive` and `Transfer_Encoding`.
+    pub(crate) const UNPASSABLE: Self = Self(1 << 8);
     /// Fields about the client that only a proxy may set.
-    pub(crate) const CLIENT: Self = Self(1 << 10);
-    pub(crate) const TRAILER: Self = Self(1 << 11);
-    pub(crate) const AUTHORIZATION: Self = Self(1 << 12);
-    pub(crate) const DESTINATION: Self = Self(1 << 13);
-    /// Other spellings of fields that frame a message, such as `Transfer_Encoding`.
-    pub(crate) const FRAMING_ALIAS: Self = Self(1 << 14);
+    pub(crate) const CLIENT: Self = Self(1 << 9);
+    pub(crate) const TRAILER: Self = Self(1 << 10);
+    pub(crate) const AUTHORIZATION: Self = Self(1 << 11);
+    pub(crate) const DESTINATION: Self = Self(1 << 12);
 
     fn of(name: &HeaderName) -> Self {
         match *name {
@@ -46,17 +42,14 @@ impl Fields {
             EXPECT => Self::EXPECT,
             FORWARDED => Self::CLIENT,
             HOST => Self::HOST,
-            PROXY_AUTHENTICATE | PROXY_AUTHORIZATION => Self::OTHER_HOP,
             TE => Self::TE,
             TRAILER => Self::TRAILER,
             TRANSFER_ENCODING => Self::TRANSFER_ENCODING,
             UPGRADE => Self::UPGRADE,
             _ => match name.as_str() {
-                "keep-alive" | "proxy-connection" => Self::OTHER_HOP,
-                "http2-settings" | "proxy" => Self::UNWANTED,
                 "destination" => Self::DESTINATION,
                 name if is_client_field(name) => Self::CLIENT,
-                name if is_framing_field(name) => Self::FRAMING_ALIAS,
+                name if never_passes(name) => Self::UNPASSABLE,
                 _ => Self::NONE,
             },
         }
@@ -176,17 +169,17 @@ mod tests {
             ("trailer", Fields::TRAILER),
             ("transfer-encoding", Fields::TRANSFER_ENCODING),
             ("upgrade", Fields::UPGRADE),
-            ("keep-alive", Fields::OTHER_HOP),
-            ("proxy-connection", Fields::OTHER_HOP),
-            ("proxy-authenticate", Fields::OTHER_HOP),
-            ("proxy-authorization", Fields::OTHER_HOP),
-            ("http2-settings", Fields::UNWANTED),
-            ("proxy", Fields::UNWANTED),
+            ("keep-alive", Fields::UNPASSABLE),
+            ("proxy-connection", Fields::UNPASSABLE),
+            ("proxy-authenticate", Fields::UNPASSABLE),
+            ("proxy-authorization", Fields::UNPASSABLE),
+            ("http2-settings", Fields::UNPASSABLE),
+            ("proxy", Fields::UNPASSABLE),
             ("forwarded", Fields::CLIENT),
             ("x_forwarded_for", Fields::CLIENT),
-            ("transfer_encoding", Fields::FRAMING_ALIAS),
-            ("content.length", Fields::FRAMING_ALIAS),
-            ("http2_settings", Fields::FRAMING_ALIAS),
+            ("transfer_encoding", Fields::UNPASSABLE),
+            ("content.length", Fields::UNPASSABLE),
+            ("http2_settings", Fields::UNPASSABLE),
             ("x-request-id", Fields::NONE),
             ("accept", Fields::NONE),
         ] {

@@ -2,15 +2,16 @@
 
 use bytes::BytesMut;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, SET_COOKIE, TE,
+    TRAILER,
 };
 use http::{HeaderMap, HeaderValue, Request, Version};
 
 use super::header_scan::{Fields, HeaderScan, list_elements, single_field};
-use crate::upstream::remove_framing_aliases;
+use crate::upstream::remove_unpassable;
 
-/// Removes the fields that concern one connection only: those that Connection names, and the well-known ones.
+/// Removes the fields that never pass: those that Connection names, the well-known ones of one connection, and all that
+/// a recipient could take for one of them.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, scan: HeaderScan) {
     if scan.has(Fields::CONNECTION) {
         if !names_no_field(headers) {
@@ -20,20 +21,8 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, scan: HeaderScan) {
         }
         headers.remove(CONNECTION);
     }
-    if !scan.has(Fields::TE | Fields::TRANSFER_ENCODING | Fields::UPGRADE | Fields::OTHER_HOP) {
-        return;
-    }
-    for name in [
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-    ] {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection"] {
-        headers.remove(name);
+    if scan.has(Fields::TE | Fields::TRANSFER_ENCODING | Fields::UPGRADE | Fields::UNPASSABLE) {
+        remove_unpassable(headers);
     }
 }
 
@@ -42,13 +31,8 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, scan: HeaderScan) {
 pub(crate) fn strip_request(headers: &mut HeaderMap, scan: HeaderScan) {
     let wants_trailers = scan.has(Fields::TE) && has_token(headers, &TE, "trailers");
     strip_hop_by_hop(headers, scan);
-    if scan.has(Fields::EXPECT | Fields::UNWANTED) {
+    if scan.has(Fields::EXPECT) {
         headers.remove(EXPECT);
-        headers.remove("http2-settings");
-        headers.remove("proxy");
-    }
-    if scan.has(Fields::FRAMING_ALIAS) {
-        remove_framing_aliases(headers);
     }
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -156,6 +140,8 @@ mod tests {
             ("te", "gzip"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+            ("proxy", "http://evil.example"),
             ("trailer", "x-sum"),
             ("x-three", "3"),
         ]);

@@ -2,17 +2,22 @@
 //! same: CGI, WSGI and PHP turn each character that is neither a letter nor a digit into `_`, so that an app reads
 //! `X_Api.User` as `X-Api-User`.
 
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName};
 
-/// Fields that frame a message or concern one connection only, as far as their names have other spellings.
-const FRAMING: [&str; 7] = [
-    "content-length",
+/// Fields that never pass: those of one connection (RFC 9110 section 7.6.1), and `Proxy`, from which CGI makes
+/// `HTTP_PROXY`. The proxy sets some of them anew.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
     "http2-settings",
     "keep-alive",
+    "proxy",
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
+    "te",
     "transfer-encoding",
+    "upgrade",
 ];
 
 /// `true` if an app may trust this field as information from a proxy about the client. `name` must be in lower case.
@@ -36,12 +41,18 @@ pub fn is_client_field(name: &str) -> bool {
     }
 }
 
-/// `true` for fields such as `Transfer-Encoding`, in any spelling. `name` must be in lower case.
+/// `true` for fields that never pass, in head or trailers, in any spelling: those of one connection, and other spellings
+/// of Content-Length. `name` must be in lower case.
 #[must_use]
-pub fn is_framing_field(name: &str) -> bool {
-    FRAMING
-        .iter()
-        .any(|canonical| is_spelling_of(name, canonical))
+pub fn never_passes(name: &str) -> bool {
+    matches!(
+        name.as_bytes().first(),
+        Some(b'c' | b'h' | b'k' | b'p' | b't' | b'u')
+    ) && (is_length_alias(name) || HOP_BY_HOP.iter().any(|it| is_spelling_of(name, it)))
+}
+
+fn is_length_alias(name: &str) -> bool {
+    name != CONTENT_LENGTH && is_spelling_of(name, CONTENT_LENGTH.as_str())
 }
 
 /// `true` if an app could take `name` for `canonical`, which has only letters, digits and `-`.
@@ -75,20 +86,13 @@ pub fn remove_other_spellings(headers: &mut HeaderMap, names: &[HeaderName]) {
     });
 }
 
-/// Removes the fields that an app could take for fields such as `Transfer-Encoding`. Those with the right names stay.
-pub fn remove_framing_aliases(headers: &mut HeaderMap) {
-    remove_if(headers, |name| {
-        is_framing_field(name.as_str()) && !FRAMING.contains(&name.as_str())
-    });
+/// Removes the fields that never pass.
+pub fn remove_unpassable(headers: &mut HeaderMap) {
+    remove_if(headers, |name| never_passes(name.as_str()));
 }
 
-fn remove_if(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<_> = headers
-        .keys()
-        .filter(|name| is_removed(name))
-        .cloned()
-        .collect();
-    for name in names {
+pub(super) fn remove_if(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| is_removed(name)).cloned() {
         headers.remove(name);
     }
 }
@@ -128,24 +132,30 @@ mod tests {
     }
 
     #[test]
-    fn aliases_of_framing_fields_are_removed_and_the_fields_themselves_stay() {
-        let mut headers = HeaderMap::new();
-        for name in [
-            "transfer-encoding",
-            "transfer_encoding",
-            "content.length",
-            "keep_alive",
+    fn fields_that_never_pass_are_removed_in_every_spelling() {
+        let passing = [
+            "content-length",
             "content-type",
             "content_type",
-            "te",
-        ] {
+            "host",
+            "proxies",
+            "trailer",
+            "x-connection",
+        ];
+        let mut headers = HeaderMap::new();
+        for name in passing {
             headers.append(name, HeaderValue::from_static("1"));
         }
-        remove_framing_aliases(&mut headers);
-        assert_eq!(
-            names(&headers),
-            ["content-type", "content_type", "te", "transfer-encoding"]
-        );
+        for name in HOP_BY_HOP {
+            headers.append(name, HeaderValue::from_static("1"));
+            let alias = HeaderName::try_from(name.replace('-', "_")).unwrap();
+            headers.append(alias, HeaderValue::from_static("1"));
+        }
+        for name in ["content_length", "content.length", "keep.alive"] {
+            headers.append(name, HeaderValue::from_static("1"));
+        }
+        remove_unpassable(&mut headers);
+        assert_eq!(names(&headers), passing);
     }
 
     #[test]

@@ -16,8 +16,7 @@ pub use buffered_body::BufferedBody;
 pub use client_body::{ClientBody, Http1Body, StreamBody};
 pub use expect_continue::ExpectContinue;
 pub use field_names::{
-    is_client_field, is_framing_field, remove_all_spellings, remove_framing_aliases,
-    remove_other_spellings,
+    is_client_field, never_passes, remove_all_spellings, remove_other_spellings, remove_unpassable,
 };
 pub use interim::Interims;
 pub use interim_listener::listen_for_interims;

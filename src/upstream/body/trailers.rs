@@ -4,18 +4,16 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, MAX_FORWARDS, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    COOKIE, EXPECT, HOST, HeaderName, MAX_FORWARDS, SET_COOKIE, TRAILER,
 };
 
-use super::field_names::{is_client_field, is_framing_field, is_one_of};
+use super::field_names::{is_client_field, is_one_of, never_passes, remove_if};
 
-/// Fields that must not be in trailers, as far as the `http` crate has constants for them.
-const FORBIDDEN: [HeaderName; 18] = [
+/// Fields that may stand in a head, but not in trailers.
+const ONLY_IN_HEAD: [HeaderName; 12] = [
     AUTHORIZATION,
     CACHE_CONTROL,
-    CONNECTION,
     CONTENT_ENCODING,
     CONTENT_LENGTH,
     CONTENT_RANGE,
@@ -24,52 +22,38 @@ const FORBIDDEN: [HeaderName; 18] = [
     EXPECT,
     HOST,
     MAX_FORWARDS,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
     SET_COOKIE,
-    TE,
     TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
 ];
-/// Further fields that must not be in trailers.
-const FORBIDDEN_TOO: [&str; 2] = ["keep-alive", "proxy-connection"];
 
 /// Removes fields that frame, route or authenticate a message, for which trailers are too late (RFC 9110 section
 /// 6.5.1). Also removes hop-by-hop fields, for which an HTTP/2 peer would reset the stream (RFC 9113 section 8.2.2).
 pub(in crate::upstream) fn clean_trailers(trailers: &mut HeaderMap) {
-    for name in FORBIDDEN {
-        trailers.remove(name);
-    }
-    for name in FORBIDDEN_TOO {
-        trailers.remove(name);
-    }
+    remove_if(trailers, is_forbidden);
+}
+
+fn is_forbidden(name: &HeaderName) -> bool {
+    ONLY_IN_HEAD.contains(name) || never_passes(name.as_str())
 }
 
 /// Cleans the trailers of a client. Also removes fields that describe the client and the `own` fields, because only the
-/// proxy may set them, and other spellings of fields that frame a message.
+/// proxy may set them, and all that an app could take for a forbidden field.
 pub(super) fn clean_client_trailers(trailers: &mut HeaderMap, own: &[Arc<[HeaderName]>]) {
-    clean_trailers(trailers);
-    let names = trailers.keys().filter(|name| is_own(name, own));
-    for name in names.cloned().collect::<Vec<_>>() {
-        trailers.remove(name);
-    }
+    remove_if(trailers, |name| is_forbidden_to_clients(name, own));
 }
 
-fn is_own(name: &HeaderName, own: &[Arc<[HeaderName]>]) -> bool {
-    is_client_field(name.as_str())
-        || is_framing_field(name.as_str())
+fn is_forbidden_to_clients(name: &HeaderName, own: &[Arc<[HeaderName]>]) -> bool {
+    is_forbidden(name)
+        || is_one_of(name, &ONLY_IN_HEAD)
+        || is_client_field(name.as_str())
         || own.iter().any(|names| is_one_of(name, names))
 }
 
 /// Returns the announced names of trailers that [`clean_client_trailers`] keeps, separated by commas.
 pub(super) fn announced_trailers(headers: &HeaderMap, own: &[Arc<[HeaderName]>]) -> String {
     let is_allowed = |text: &&str| {
-        HeaderName::from_bytes(text.as_bytes()).is_ok_and(|name| {
-            !FORBIDDEN.contains(&name)
-                && !FORBIDDEN_TOO.contains(&name.as_str())
-                && !is_own(&name, own)
-        })
+        HeaderName::from_bytes(text.as_bytes())
+            .is_ok_and(|name| !is_forbidden_to_clients(&name, own))
     };
     let fields = headers.get_all(TRAILER).iter();
     let names = fields
@@ -86,7 +70,15 @@ mod tests {
 
     #[test]
     fn trailers_about_the_body_are_kept() {
-        let names = ["grpc-status", "x-sum", "host", "connection", "keep-alive"];
+        let names = [
+            "grpc-status",
+            "x-sum",
+            "host",
+            "connection",
+            "keep-alive",
+            "proxy",
+            "http2-settings",
+        ];
         let field = |name: &'static str| (name.parse().unwrap(), "0".parse().unwrap());
         let mut trailers: HeaderMap = names.into_iter().map(field).collect();
         clean_trailers(&mut trailers);
@@ -103,7 +95,9 @@ mod tests {
             "client-cert",
             "remote_user",
             "content_length",
+            "cache_control",
             "x_token",
+            "proxy",
             "x-sum",
         ];
         let field = |name: &'static str| (name.parse().unwrap(), "0".parse().unwrap());

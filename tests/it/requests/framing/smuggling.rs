@@ -181,8 +181,9 @@ async fn trailers_cannot_hold_fields_that_frame_or_route_a_message() {
     let answer = ask(
         service.h1,
         "POST / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\
-         Trailer: host, content-length, transfer-encoding, x-forwarded-for, x_real_ip, x-sum\r\n\r\n\
-         3\r\nabc\r\n0\r\nHost: evil.example\r\nContent-Length: 9\r\nTransfer-Encoding: gzip\r\nX-Forwarded-For: 10.0.0.1\r\nX_Real_IP: 10.0.0.1\r\nX-Sum: 7\r\n\r\n",
+         Trailer: host, content-length, transfer-encoding, x-forwarded-for, x_real_ip, Proxy, http2_settings, x-sum\r\n\r\n\
+         3\r\nabc\r\n0\r\nHost: evil.example\r\nContent-Length: 9\r\nTransfer-Encoding: gzip\r\nX-Forwarded-For: 10.0.0.1\r\nX_Real_IP: 10.0.0.1\r\n\
+         Proxy: http://evil.example\r\nHTTP2_Settings: AAMAAABk\r\nCache_Control: no-store\r\nX-Sum: 7\r\n\r\n",
     )
     .await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
