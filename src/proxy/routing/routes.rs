@@ -6,7 +6,7 @@ use http::Request;
 use http::header::LINK;
 use http::uri::PathAndQuery;
 
-use super::path_normalization;
+use super::path_normalization::{ALL, COMMON};
 use super::rewrite::Rewrite;
 use crate::proxy::error::Error;
 use crate::proxy::guards::Guards;
@@ -134,20 +134,15 @@ impl Routes {
     /// Finds the route of a path as the client wrote it. `*` is routed like `/`.
     ///
     /// The path is matched byte for byte, as it is forwarded. It is refused as ambiguous if a backend that decodes,
-    /// merges or cuts could read it as the path of another route. If a route has access control of its own, a backend
-    /// that ignores the case of letters counts too.
+    /// merges or cuts could read it as the path of another route. If a route has access control of its own, rare backends
+    /// count too, and those that ignore the case of letters.
     pub(crate) fn route(&self, path: &str) -> Result<&Route, Error> {
         let path = match path {
             "*" => b"/",
             path => path.as_bytes(),
         };
         let found = self.find(path);
-        if !self.has_only_root()
-            && path_normalization::any_other(path, |form| self.find(form) != found)
-        {
-            return Err(Error::AmbiguousPath);
-        }
-        if self.are_guarded && self.is_ambiguous_without_case(path, found) {
+        if !self.has_only_root() && self.is_ambiguous(path, found) {
             return Err(Error::AmbiguousPath);
         }
         found
@@ -159,14 +154,20 @@ impl Routes {
         matches!(&*self.entries, [only] if only.route.prefix.is_root())
     }
 
-    /// `true` if a backend that ignores the case of letters could read the path as that of a route other than `found`.
-    fn is_ambiguous_without_case(&self, path: &[u8], found: Option<usize>) -> bool {
+    /// `true` if a backend could read the path as that of a route other than `found`.
+    fn is_ambiguous(&self, path: &[u8], found: Option<usize>) -> bool {
+        if !self.are_guarded {
+            return COMMON.any_other(path, |form| self.find(form) != found);
+        }
         let prefix = |index: usize| self.entries[index].route.prefix.as_str();
-        let is_other = |form: &[u8]| match (self.find_without_case(form), found) {
+        let is_other_without_case = |form: &[u8]| match (self.find_without_case(form), found) {
             (Some(one), Some(other)) => !prefix(one).eq_ignore_ascii_case(prefix(other)),
             (one, other) => one != other,
         };
-        is_other(path) || path_normalization::any_other(path, is_other)
+        is_other_without_case(path)
+            || ALL.any_other(path, |form| {
+                self.find(form) != found || is_other_without_case(form)
+            })
     }
 
     fn find_without_case(&self, path: &[u8]) -> Option<usize> {
@@ -326,6 +327,62 @@ mod tests {
         }
     }
 
+    #[test]
+    fn no_rare_spelling_leads_around_a_guard() {
+        let routes = guarded(["/", "/admin/tasks"]);
+        for path in [
+            "/admin/tasks%00",
+            "/admin/tasks%00.png",
+            "/admin/tasks%20",
+            "/%20admin/tasks",
+            "/admin%0a/tasks",
+            "/admin/tasks%3fx",
+            "/admin/tasks%23",
+            "/admin/tasks%2523/x",
+            "/admin./tasks",
+            "/admin/tasks...",
+            "/Admin/tasks.%20.",
+            "/admin/tasks::$DATA",
+            "/admin:$I30:$INDEX_ALLOCATION/tasks",
+            "/admin/%u0074asks",
+            "/admin%u002ftasks",
+            "/%c1%a1dmin/tasks",
+            "/admin%c0%aftasks",
+            "/admin%e0%80%aftasks",
+            "/x/%c0%ae%c0%ae/admin/tasks",
+            "/%252561dmin/tasks",
+            "/%252525252561dmin/tasks",
+            "/%c0%a561dmin/tasks",
+            "/admin/ta%C5%BFks",
+            "/admin/tas%E2%84%AAs",
+            "/%ef%bd%81dmin/tasks",
+            "/x/..%20/admin/tasks",
+        ] {
+            let outcome = routes.route(path);
+            assert!(matches!(outcome, Err(Error::AmbiguousPath)), "{path}");
+        }
+        for (path, prefix) in [
+            ("/admin/tasks/a%3fb%00", "/admin/tasks"),
+            ("/admin/tasks:run", "/"),
+            ("/admin/task%20list.", "/"),
+            ("/caf%C3%A9/%u2028", "/"),
+            ("/v1.0/%25%32%35", "/"),
+            ("/a%23b/c%3Fd", "/"),
+        ] {
+            assert_eq!(found(&routes, path).as_deref(), Some(prefix), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_with_too_many_forms_is_refused() {
+        let path = format!("/{}", "a/%252e//;x\\%2541/..".repeat(1550));
+        for routes in [routes(["/", "/admin"]), guarded(["/", "/admin"])] {
+            let outcome = routes.route(&path);
+            assert!(matches!(outcome, Err(Error::AmbiguousPath)));
+        }
+        assert_eq!(found(&guarded(["/"]), &path).as_deref(), Some("/"));
+    }
+
     fn prefix() -> impl Strategy<Value = String> {
         proptest::collection::vec("[ab.-]{1,2}", 0..4)
             .prop_map(|segments| format!("/{}", segments.join("/")))
@@ -400,6 +457,7 @@ mod tests {
                 prop_oneof![
                     Just("/"), Just("admin"), Just("Admin"), Just("%41DMIN"), Just("a"), Just(".."),
                     Just("."), Just("%2e"), Just("%2F"), Just("\\"), Just("%5c"), Just(";x"),
+                    Just("%20"), Just("%00"), Just("%u0061dmin"), Just("%252541dmin"),
                 ],
                 0..8,
             ),

@@ -88,7 +88,7 @@ async fn a_route_replaces_or_takes_away_the_guards_of_its_site() {
 }
 
 /// Spellings of a path that some apps read as `/admin`.
-const AROUND_ADMIN: [&str; 14] = [
+const AROUND_ADMIN: [&str; 27] = [
     "/admin",
     "/admin/x",
     "/ADMIN",
@@ -103,15 +103,30 @@ const AROUND_ADMIN: [&str; 14] = [
     "/\\admin",
     "/x/..%5cadmin",
     "http://localhost/admin",
+    "/admin%00",
+    "/admin%20",
+    "/admin%0a/x",
+    "/admin%3fx",
+    "/admin%23",
+    "/admin.",
+    "/admin::$DATA",
+    "/admin:$I30:$INDEX_ALLOCATION/x",
+    "/%u0061dmin",
+    "/%c1%a1dmin",
+    "/%252561dmin",
+    "/%25252561dmin",
+    "/%ef%bd%81dmin",
 ];
 
 /// Spellings of a path that some apps read as one outside of `/open`.
-const OUT_OF_OPEN: [&str; 8] = [
+const OUT_OF_OPEN: [&str; 10] = [
     "/open/../admin",
     "/open/%2e%2e/admin",
     "/open/..;/admin",
     "/open%2f..%2fadmin",
     "/open\\..\\admin",
+    "/open/..%20/admin",
+    "/open/%c0%ae%c0%ae/admin",
     "/opening",
     "/OPEN",
     "*",
