@@ -2,7 +2,7 @@
 //! backend has to see it as if the client had asked the backend itself.
 
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderName, Request, Uri};
+use http::{HeaderName, HeaderValue, Request, Uri};
 
 use super::routes::{Route, Routes};
 use crate::proxy::error::Error;
@@ -15,18 +15,45 @@ const DESTINATION: HeaderName = HeaderName::from_static("destination");
 /// destinations stay as they are.
 ///
 /// Refuses a destination that another route serves, on whichever host: some servers read only its path, which would
-/// bypass the backend or the guards of that route.
+/// bypass the backend or the guards of that route. This holds for each method, since some servers also take a method in
+/// other letter case, or in another field. Only for COPY and MOVE must the value be one valid destination.
 pub(crate) fn take<B>(
     request: &mut Request<B>,
     route: &Route,
     routes: &Routes,
     context: &RequestContext<'_>,
 ) -> Result<Option<PathAndQuery>, Error> {
-    if !matches!(request.method().as_str(), "COPY" | "MOVE") {
+    let is_transfer = ["COPY", "MOVE"]
+        .iter()
+        .any(|method| request.method().as_str().eq_ignore_ascii_case(method));
+    let headers = request.headers_mut();
+    if !is_transfer {
+        let values = headers.get_all(&DESTINATION).iter();
+        return values
+            .filter(|value| is_like_destination(value.as_bytes()))
+            .try_for_each(|value| path_in_route(value, route, routes).map(drop))
+            .map(|()| None);
+    }
+    let value = single_field(headers, &DESTINATION).ok_or(Error::Destination)?;
+    let (uri, path) = path_in_route(value, route, routes)?;
+    if uri.authority().is_some() && !is_own(&uri, context) {
         return Ok(None);
     }
-    let headers = request.headers_mut();
-    let value = single_field(headers, &DESTINATION).ok_or(Error::Destination)?;
+    headers.remove(DESTINATION);
+    route.target(path).map(Some)
+}
+
+/// `true` for a value that may be a path or a URL. Apps may use the field for something else.
+fn is_like_destination(value: &[u8]) -> bool {
+    value.starts_with(b"/") || value.windows(3).any(|part| part == b"://")
+}
+
+/// Parses a destination. Fails if another route serves its path.
+fn path_in_route(
+    value: &HeaderValue,
+    route: &Route,
+    routes: &Routes,
+) -> Result<(Uri, PathAndQuery), Error> {
     let text = value.to_str().map_err(|_| Error::Destination)?;
     let uri: Uri = text.parse().map_err(|_| Error::Destination)?;
     // The parser leaves a fragment out. Other servers may read a host after two slashes, or after a user name.
@@ -40,11 +67,7 @@ pub(crate) fn take<B>(
     if !std::ptr::eq(routes.route(path.path())?, route) {
         return Err(Error::Destination);
     }
-    if !text.starts_with('/') && !is_own(&uri, context) {
-        return Ok(None);
-    }
-    headers.remove(DESTINATION);
-    route.target(path).map(Some)
+    Ok((uri, path))
 }
 
 /// `true` if the URL has the host and port of the request.
@@ -72,7 +95,7 @@ fn is_own(uri: &Uri, context: &RequestContext<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, Version};
+    use http::Version;
 
     use super::*;
     use crate::proxy::handler::{Handler, Redirect};
@@ -124,9 +147,29 @@ mod tests {
             ("MOVE", "https://www.example.org/dav/b"),
             ("MOVE", "ftp://www.example.org:8443/dav/b"),
             ("PUT", "https://www.example.org:8443/dav/b"),
+            ("POST", "Berlin"),
+            ("POST", "a, #b"),
         ] {
             assert_eq!(rewritten(method, destination).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn no_method_leads_a_destination_into_another_route() {
+        for method in ["move", "Copy", "POST", "X-MOVE"] {
+            for destination in [
+                "/dav/secret/x",
+                "/dav/a/../secret",
+                "//host/dav/secret",
+                "https://www.example.org:8443/dav/secret",
+                "https://other.example/dav/%73ecret",
+            ] {
+                let outcome = rewritten(method, destination);
+                assert!(outcome.is_err(), "{method} {destination}");
+            }
+        }
+        let moved = rewritten("move", "/dav/b").unwrap();
+        assert_eq!(moved.as_deref(), Some("/b"));
     }
 
     #[test]

@@ -93,7 +93,10 @@ async fn a_target_on_another_host_or_in_another_route_is_refused() {
     let other = transfer(&service, "MOVE", "https://other.example/dav/b.txt").await;
     assert_eq!(other.status(), 502, "by Apache");
     let secret = "https://www.example.org/dav/secret";
-    assert_eq!(transfer(&service, "MOVE", secret).await.status(), 403);
+    for method in ["MOVE", "move", "POST"] {
+        let refused = transfer(&service, method, secret).await;
+        assert_eq!(refused.status(), 403, "{method}");
+    }
     let hidden = "https://www.example.org/dav/%73ecret";
     assert_eq!(transfer(&service, "MOVE", hidden).await.status(), 400);
     assert!(apache.www().join("a.txt").exists());
