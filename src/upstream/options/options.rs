@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
 use super::balance_options::BalanceOptions;
 use super::http_options::HttpOptions;
@@ -70,17 +70,24 @@ impl Options {
     }
 }
 
-/// `true` for gRPC and gRPC-Web, whose requests always have a body.
+/// `true` for gRPC and gRPC-Web, whose requests always have a body. Their content type may have a message format and
+/// parameters: `application/grpc-web-text+proto; charset=utf-8`.
 fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
-    kind.and_then(|kind| kind.get(..16))
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let name = kind.and_then(|kind| kind.split(|byte| matches!(byte, b'+' | b';' | b' ')).next());
+    name.is_some_and(|name| {
+        [
+            "application/grpc",
+            "application/grpc-web",
+            "application/grpc-web-text",
+        ]
+        .iter()
+        .any(|grpc| name.eq_ignore_ascii_case(grpc.as_bytes()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn limit(options: &Options, kind: &'static str) -> Duration {
@@ -96,6 +103,13 @@ mod tests {
             ("application/grpc", NO_LIMIT),
             ("application/grpc+proto", NO_LIMIT),
             ("Application/gRPC-Web-Text", NO_LIMIT),
+            ("application/grpc-web+proto", NO_LIMIT),
+            ("application/grpc; charset=utf-8", NO_LIMIT),
+            ("application/grpc ;v=1", NO_LIMIT),
+            ("application/grpcx", RESPONSE_TIMEOUT),
+            ("application/grpc-x", RESPONSE_TIMEOUT),
+            ("application/grp", RESPONSE_TIMEOUT),
+            ("", RESPONSE_TIMEOUT),
             ("application/json", RESPONSE_TIMEOUT),
             ("grpc", RESPONSE_TIMEOUT),
         ] {
