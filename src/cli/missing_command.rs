@@ -33,5 +33,5 @@ const HINTS: [(&[&str], &str); 11] = [
 /// Returns the sentence about a command that does not exist, if people know it from other programs.
 pub(super) fn sentence(typed: &str) -> Option<String> {
     let (_, hint) = HINTS.iter().find(|(names, _)| names.contains(&typed))?;
-    Some(format!("there is no command `{typed}`; {hint}"))
+    Some(format!("`{typed}` is not a command; {hint}"))
 }

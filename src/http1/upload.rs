@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// What is written of a body with these frames.
+    /// Returns the bytes that are written of a body with these frames.
     fn encode(
         frames: Vec<Frame<Bytes>>,
         encoder: UploadEncoder,

@@ -24,7 +24,7 @@ pub use body::{
 };
 pub use dns::Resolver;
 pub use error::{BodyError, Error};
-pub use exchange::{BackendTunnel, BoundConnections, ResponseBody, has_connection_login};
+pub use exchange::{BoundConnections, ResponseBody, has_connection_login};
 pub use group::{Caller, Upstream};
 pub use options::{
     BackendHost, BalanceMethod, BalanceMethodError, BalanceOptions, CookieKey, HeaderCase,

@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 
-/// For each room, the rooms that it may import. The ground is the thirteen rooms that may import none.
+/// For each room, the rooms that it may import. The ground is the fifteen rooms that may import none.
 pub(crate) const EDGES: [(&str, &[&str]); 26] = [
     ("name", &[]),
     ("backoff", &[]),

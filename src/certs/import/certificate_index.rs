@@ -35,7 +35,7 @@ pub(super) struct Facts {
     pub(super) public_key: Vec<u8>,
     /// The end of its validity in seconds since 1970.
     pub(super) not_after: i64,
-    /// Whether it is the certificate of a CA, not of a host.
+    /// `true` for the certificate of a CA, `false` for that of a host.
     pub(super) is_authority: bool,
 }
 

@@ -26,7 +26,7 @@ const CAPACITY: usize = 256;
 /// Least length of a word that may be a random name of a record.
 const RANDOM_LENGTH: usize = 8;
 
-/// What happened to a name.
+/// Event that kept a name from its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Event {
     /// An attempt failed.
@@ -66,7 +66,7 @@ pub(crate) struct FailureLog {
     is_running: AtomicBool,
 }
 
-/// What the failures of a group have in common.
+/// Cause that the failures of a group share.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Cause {
     event: Event,

@@ -32,7 +32,7 @@ enum FileError {
         error: TlsError,
     },
     /// There is no command at this path.
-    #[error("there is no command {}; create it, or set the path of another command", path.display())]
+    #[error("the command {} does not exist; create it, or set the path of another one", path.display())]
     NoCommand {
         /// The path.
         path: PathBuf,

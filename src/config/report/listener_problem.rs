@@ -25,7 +25,7 @@ pub(crate) enum ListenerProblem {
         "`listen` is empty, so the site would never be served; name a listener, as in `[\"lan\"]`, or remove it"
     )]
     NoName,
-    #[error("there is no listener `{name}`; {}", known_names(nearest.as_deref(), known))]
+    #[error("unknown listener `{name}`; {}", known_names(nearest.as_deref(), known))]
     Unknown {
         name: String,
         nearest: Option<String>,

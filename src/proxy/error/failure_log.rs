@@ -1,7 +1,6 @@
 //! Log of requests that fail at a backend, limited to one line per backend, reason and ten seconds. An outage does not
 //! flood the log. Knows no pages and no counters.
 
-use std::error::Error as _;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -115,16 +114,13 @@ struct Failure<'e>(&'e Error);
 
 impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sentence = match self.0 {
-            Error::Upstream(error) => error.to_string(),
-            error => error.to_string(),
+        let (error, says_all): (&dyn std::error::Error, _) = match self.0 {
+            Error::Upstream(error) => (error, error.says_all()),
+            error => (error, false),
         };
+        let mut sentence = error.to_string();
         let own = sentence.len();
-        let mut cause = match self.0 {
-            Error::Upstream(error) if error.says_all() => None,
-            Error::Upstream(error) => error.source(),
-            error => error.source(),
-        };
+        let mut cause = error.source().filter(|_| !says_all);
         while let Some(error) = cause {
             let words = error.to_string();
             if !sentence.contains(&words) {

@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
 use super::stream_io::OnTunnel;
@@ -22,7 +23,7 @@ use crate::proxy::request::framing::is_extended_connect;
 use crate::proxy::request::hop_by_hop::{has_token, strip_hop_by_hop};
 use crate::proxy::request::{Fields, HeaderScan};
 use crate::tasks::Tasks;
-use crate::upstream::{BackendTunnel, RequestBody, ResponseBody, remove_other_spellings};
+use crate::upstream::{RequestBody, ResponseBody, remove_other_spellings};
 
 /// A client's request to switch to another protocol.
 #[derive(Debug)]
@@ -162,7 +163,7 @@ pub(crate) fn switch_protocols(
         Some(key) => answer_connect(&mut response, key)?,
     }
     let (parts, body) = response.into_parts();
-    let backend = body.into_tunnel().ok_or(Error::UnaskedUpgrade)?;
+    let (backend, in_flight) = body.into_tunnel().ok_or(Error::UnaskedUpgrade)?;
     let mut entry = entry.take();
     if let Some(entry) = &mut entry {
         entry.answered(parts.status, false);
@@ -170,7 +171,10 @@ pub(crate) fn switch_protocols(
     let stall_timeout = tunnels.stall_timeout;
     let backend = CountedStream::new(backend, entry);
     let tunnel = run_tunnel(upgrade.client, backend, stall_timeout);
-    tunnels.tasks.spawn(tunnel);
+    tunnels.tasks.spawn(async move {
+        tunnel.await;
+        drop(in_flight);
+    });
     Ok(Response::from_parts(parts, Body::empty()))
 }
 
@@ -187,11 +191,10 @@ fn answer_connect(response: &mut Response<ResponseBody>, key: &WebSocketKey) -> 
     }
 }
 
-async fn run_tunnel(
-    client: ClientSide,
-    backend: CountedStream<BackendTunnel>,
-    stall_timeout: Duration,
-) {
+async fn run_tunnel<S>(client: ClientSide, backend: CountedStream<S>, stall_timeout: Duration)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let ended = match client {
         ClientSide::Connection(client) => match client.await {
             Ok(client) => copy_both_ways(TokioIo::new(client), backend, stall_timeout).await,

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::backend_tunnel::BackendTunnel;
 use super::bound_connections::{BoundConnections, BoundList};
-use crate::http1::Connection;
+use crate::http1::{Connection, Upgraded};
 use crate::upstream::address::Address;
 use crate::upstream::backend::{HeldConnection, InFlight};
 use crate::upstream::body::{RequestBody, ResponseUnderWay};
@@ -155,10 +154,10 @@ impl Http1Lease {
         self.in_flight
     }
 
-    /// Leaves the connection to the protocol to which it has switched; `None` if it has not.
-    pub(super) fn into_tunnel(self) -> Option<BackendTunnel> {
-        let stream = self.connection.into_upgraded()?;
-        Some(BackendTunnel::new(stream, self.in_flight))
+    /// Leaves the connection to the protocol to which it has switched; `None` if it has not. The backend counts the request
+    /// until the second value is dropped.
+    pub(super) fn into_tunnel(self) -> Option<(Upgraded<BackendStream>, InFlight)> {
+        Some((self.connection.into_upgraded()?, self.in_flight))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Exchange of one request and its response on one connection to a backend, and the opening of connections.
 
-mod backend_tunnel;
 mod bound_connections;
 mod connection_login;
 mod dialer;
@@ -11,7 +10,6 @@ mod lease;
 mod response_body;
 mod response_timeout;
 
-pub use backend_tunnel::BackendTunnel;
 pub use bound_connections::BoundConnections;
 pub use connection_login::has_connection_login;
 pub use response_body::ResponseBody;

@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::backend_tunnel::BackendTunnel;
 use super::lease::{Http1Lease, Http2Lease};
 use crate::http1::ExchangeError;
 use crate::per_worker::CachePadded;
 use crate::upstream::address::Address;
-use crate::upstream::backend::{HeldConnection, Lane};
+use crate::upstream::backend::{HeldConnection, InFlight, Lane};
 use crate::upstream::body::clean_trailers;
 use crate::upstream::error::BodyError;
 
@@ -77,9 +77,15 @@ impl ResponseBody {
         }
     }
 
-    /// Turns a response that switches protocols into a tunnel. `None` for any other response.
+    /// Turns a response that switches protocols into the byte stream of a tunnel. `None` for any other response. The backend
+    /// counts the request until the second value is dropped.
     #[must_use]
-    pub fn into_tunnel(self) -> Option<BackendTunnel> {
+    pub fn into_tunnel(
+        self,
+    ) -> Option<(
+        impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        InFlight,
+    )> {
         match self.0 {
             Source::Http1(lease) => lease.into_tunnel(),
             _ => None,

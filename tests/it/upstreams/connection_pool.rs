@@ -67,6 +67,22 @@ async fn extra_bytes_after_a_response_end_its_connection() {
 }
 
 #[tokio::test]
+async fn a_response_with_both_kinds_of_length_ends_its_connection() {
+    let mut origin = Origin::answering_once(
+        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    )
+    .await;
+    let service = serve(&[origin.address]).await;
+    for _ in 0..2 {
+        let seen = ask(service.h1, last("GET", "")).await;
+        assert!(seen.contains("ok"), "{seen}");
+        origin.event().await;
+        assert_eq!(origin.event().await, "closed");
+    }
+    assert_eq!(origin.connections(), 2);
+}
+
+#[tokio::test]
 async fn idle_connections_are_closed_in_time() {
     let mut origin = Origin::answering_once(OK).await;
     let mut setup = ServiceSetup::new();

@@ -89,7 +89,7 @@ fn bad_usage_is_explained_and_starts_nothing() {
         (&["run", "config"], "unexpected argument 'config'"),
         (
             &["validate"],
-            "there is no command `validate`; use `proxy check`\n",
+            "`validate` is not a command; use `proxy check`\n",
         ),
         (&["start"], "use `proxy run`\n"),
         (&["version"], "use `proxy --version`\n"),
@@ -152,7 +152,10 @@ emial = "x"
         "1:11", "2:1", "4:48", "4:63", "5:55", "5:87", "6:87", "7:22", "7:43", "7:72",
     ];
     assert_eq!(places, expected, "{told}");
-    assert!(told.contains("there is no command "), "{told}");
+    assert!(
+        told.contains("the command ") && told.contains(" does not exist; create it"),
+        "{told}"
+    );
     assert!(told.contains("/hook is not an executable file"), "{told}");
 }
 

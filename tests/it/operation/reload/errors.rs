@@ -35,7 +35,7 @@ async fn a_bad_file_changes_nothing_and_every_mistake_is_reported() {
                 "on-cert = \"nothing\"\n{other}tls = {{ cert = \"no.pem\", key = \"no.key\" }}\n"
             ),
             &[
-                "there is no command",
+                "does not exist; create it, or set the path of another one",
                 "no.pem is not a readable PEM file",
                 "no.key",
             ],
