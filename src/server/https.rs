@@ -44,6 +44,8 @@ pub struct Https {
     http: Http,
     /// HTTP/1.1 for clients that bring it without TLS. Answers one request.
     plain_http1: http1::Builder,
+    /// Buffers of the connections of this worker.
+    buffers: Arc<tls::StreamBuffers>,
     limits: Limits,
     forwarding: ForwardingRules,
 }
@@ -73,6 +75,7 @@ impl Https {
         Arc::new(Self {
             acceptor,
             plain_http1,
+            buffers: Arc::default(),
             http: Http::new(service, limits.clone(), tasks),
             limits,
             forwarding,
@@ -147,7 +150,13 @@ impl Https {
         let stream = Uninterrupted::new(stream);
         let accepted = self
             .acceptor
-            .accept(stream, addresses.peer, addresses.local, addresses.listener)
+            .accept(
+                stream,
+                addresses.peer,
+                addresses.local,
+                addresses.listener,
+                &self.buffers,
+            )
             .await;
         let failed = |error: &tls::Error| {
             debug!(%error, "TLS handshake failed");

@@ -8,14 +8,15 @@ use rustls::server::ClientHello;
 use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::server::TlsStream;
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server};
 
 use super::Error;
 use super::client_auth::{ClientAuth, ClientFacts};
 use super::refusal_log::RefusalLog;
 use super::server_config::{ACME_TLS, challenge_config, client_auth_config, server_config};
 use super::sni_lookup::{BySni, Fixed};
+use super::stream::TlsStream;
+use super::stream_buffers::StreamBuffers;
 use super::version::TlsVersion;
 use crate::certs::challenge::TlsAlpn01Certificates;
 use crate::certs::{CertCache, CertManager, Certificate, CertificateRefusal};
@@ -159,13 +160,15 @@ impl Acceptor {
     }
 
     /// Does the handshake on `io`, or tells the client why not and closes it. Returns `None` if the client was a CA that
-    /// validated a challenge, which it may do on any listener: its connection ends with the handshake.
+    /// validated a challenge, which it may do on any listener: its connection ends with the handshake. The accepted stream uses
+    /// the `buffers` of its worker.
     pub async fn accept<S>(
         &self,
         io: S,
         client: SocketAddr,
         local: SocketAddr,
         listener: ListenerId,
+        buffers: &Arc<StreamBuffers>,
     ) -> Result<Option<Accepted<S>>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -203,15 +206,14 @@ impl Acceptor {
             Some(_) => Arc::clone(config),
             None => with_certificate(config, &certificate),
         };
-        let stream = self.finish(start, config).await?;
-        let connection = stream.get_ref().1;
+        let (io, connection) = self.finish(start, config).await?.into_inner();
         let is_h2 = connection.alpn_protocol() == Some(b"h2");
         let is_tls13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         let chain = connection.peer_certificates();
         let auth = site_tls.and_then(|site_tls| site_tls.auth.as_ref());
         let client = auth.map(|auth| Box::new(auth.facts(chain)));
         Ok(Some(Accepted {
-            stream,
+            stream: TlsStream::new(io, connection, Arc::clone(buffers)),
             sni,
             is_h2,
             is_tls13,
@@ -288,7 +290,7 @@ impl Acceptor {
         &self,
         start: StartHandshake<S>,
         config: Arc<ServerConfig>,
-    ) -> Result<TlsStream<S>, Error>
+    ) -> Result<server::TlsStream<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -485,8 +487,10 @@ mod tests {
             let (client, server) = duplex(64 * 1024);
             let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
             let serve = async {
-                let listener = ListenerId::default();
-                let accepted = self.acceptor.accept(server, local, local, listener).await?;
+                let (listener, buffers) = (ListenerId::default(), Arc::default());
+                let acceptor = &self.acceptor;
+                let accepted = acceptor.accept(server, local, local, listener, &buffers);
+                let accepted = accepted.await?;
                 Ok(accepted.is_some())
             };
             tokio::join!(see(client, name, offered), serve)

@@ -8,6 +8,8 @@ mod error;
 mod refusal_log;
 mod server_config;
 mod sni_lookup;
+mod stream;
+mod stream_buffers;
 mod version;
 
 pub use acceptor::{Accepted, Acceptor, AcceptorParts, AcceptorRules, SiteRules};
@@ -16,4 +18,6 @@ pub use client_auth::{
     VerifiedCertificate,
 };
 pub use error::Error;
+pub use stream::TlsStream;
+pub use stream_buffers::StreamBuffers;
 pub use version::TlsVersion;

@@ -77,8 +77,9 @@ impl Service {
         let local = listener.local_addr().unwrap();
         tasks.spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
+                let (listener, buffers) = (ListenerId::default(), Arc::default());
                 let _ = acceptor
-                    .accept(stream, peer, local, ListenerId::default())
+                    .accept(stream, peer, local, listener, &buffers)
                     .await;
             }
         });
