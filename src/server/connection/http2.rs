@@ -12,6 +12,7 @@ use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection_memory::HeldMemory;
+use super::deferred_flush::DeferredFlush;
 use super::driver::Protocol;
 use super::http2_stream;
 use super::request_handler::RequestHandler;
@@ -56,6 +57,8 @@ pub(super) struct Http2<'a, S> {
     handler: Arc<RequestHandler>,
     tasks: &'a Tasks,
     state: State<S>,
+    /// The stream of the state.
+    stream: DeferredFlush<S>,
     is_draining: bool,
     /// Memory for the window of uploads, once there was one.
     window: Option<HeldMemory>,
@@ -64,8 +67,8 @@ pub(super) struct Http2<'a, S> {
 }
 
 enum State<S> {
-    Handshake(Handshake<S, Bytes>),
-    Serving(Connection<S, Bytes>),
+    Handshake(Handshake<DeferredFlush<S>, Bytes>),
+    Serving(Connection<DeferredFlush<S>, Bytes>),
 }
 
 impl<'a, S> Http2<'a, S>
@@ -79,10 +82,12 @@ where
         handler: Arc<RequestHandler>,
         tasks: &'a Tasks,
     ) -> Self {
+        let stream = DeferredFlush::new(io);
         Self {
             handler,
             tasks,
-            state: State::Handshake(builder.handshake(io)),
+            state: State::Handshake(builder.handshake(stream.handle())),
+            stream,
             is_draining: false,
             window: None,
             is_flooded: false,
@@ -145,13 +150,12 @@ fn size(request: &Request<RecvStream>) -> usize {
     REQUEST_SIZE + fields.sum::<usize>() + target.map_or(0, |target| target.as_str().len())
 }
 
-impl<S> Future for Http2<'_, S>
+impl<S> Http2<'_, S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    type Output = Result<(), h2::Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    /// Accepts streams, reads frames and writes frames until there is nothing more to do.
+    fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
             self.end_flood();
             match &mut self.state {
@@ -163,14 +167,7 @@ where
                     self.state = State::Serving(connection);
                 }
                 State::Serving(connection) => {
-                    let Poll::Ready(stream) = connection.poll_accept(cx) else {
-                        let handler = &self.handler;
-                        if !handler.deadlines.is_write_blocked() {
-                            handler.memory.all_written();
-                        }
-                        return Poll::Pending;
-                    };
-                    let Some(stream) = stream else {
+                    let Some(stream) = ready!(connection.poll_accept(cx)) else {
                         return Poll::Ready(Ok(()));
                     };
                     let (request, reply) = stream?;
@@ -178,6 +175,25 @@ where
                 }
             }
         }
+    }
+}
+
+impl<S> Future for Http2<'_, S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    type Output = Result<(), h2::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let ended = self.poll_streams(cx);
+        if ended.is_pending() {
+            self.stream.flush_deferred(cx);
+            let handler = &self.handler;
+            if !handler.deadlines.is_write_blocked() {
+                handler.memory.all_written();
+            }
+        }
+        ended
     }
 }
 

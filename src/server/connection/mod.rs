@@ -4,6 +4,7 @@ mod client_resets;
 mod connection_error;
 mod connection_memory;
 mod deadlines;
+mod deferred_flush;
 mod driver;
 mod half_close;
 mod http;
