@@ -217,6 +217,9 @@ where
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         loop {
             let taken = this.take_plaintext(buf);
@@ -256,7 +259,8 @@ where
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
-    /// Takes what is written. Nothing more is taken while the socket takes nothing.
+    /// Takes what is written. While the socket does not take all of it, more is taken only in place of whole records that the
+    /// socket has taken. So a client that reads slowly is seen to read.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -266,7 +270,10 @@ where
         if this.is_shut_down {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
-        if (this.is_blocked || this.unsent >= BATCH) && this.poll_send(cx)?.is_pending() {
+        if (this.is_blocked || this.unsent >= BATCH)
+            && this.poll_send(cx)?.is_pending()
+            && this.unsent > BATCH - RECORD
+        {
             // A connection whose client does not read keeps no buffer of its worker.
             this.encrypt_gathered()?;
             return Poll::Pending;
@@ -751,7 +758,19 @@ mod tests {
         pair.client_sends(b"one");
         assert_eq!(pair.read_all(2), b"one");
         assert_eq!(pair.stream.buffers.take().filled(), b"");
+    }
+
+    #[test]
+    fn a_read_into_no_room_loses_nothing() {
+        let mut pair = Pair::new(&TLS13);
+        let body = body(20_000);
+        pair.client_sends(&body);
+        let Poll::Ready(Ok(first)) = pair.read(10) else {
+            panic!("nothing was read");
+        };
+        assert_eq!(first, body[..10]);
         assert!(matches!(pair.read(0), Poll::Ready(Ok(it)) if it.is_empty()));
+        assert!(pair.read_all(1000) == body[10..]);
     }
 
     #[test]
@@ -775,6 +794,32 @@ mod tests {
         assert_eq!(pair.read_all(100), b"still here");
 
         (pair.stream.io.room, pair.stream.io.room_later) = (usize::MAX, usize::MAX);
+        pair.write_all(&body[taken..]);
+        pair.flush_all();
+        assert!(pair.client_receives().0 == body);
+    }
+
+    #[test]
+    fn a_client_that_reads_slowly_is_seen_to_read() {
+        let mut pair = Pair::new(&TLS13);
+        (pair.stream.io.room, pair.stream.io.room_later) = (0, 0);
+        let (body, mut taken) = (body(1 << 20), 0);
+        while let Poll::Ready(written) = pair.write(&body[taken..]) {
+            taken += written.unwrap();
+        }
+        assert!(pair.flush().is_pending());
+        while taken < body.len() - RECORD {
+            pair.stream.io.room = RECORD / 2;
+            assert!(pair.write(b"x").is_pending(), "less than a record");
+            pair.stream.io.room = RECORD;
+            let Poll::Ready(Ok(more)) = pair.write(&body[taken..]) else {
+                panic!("the client has read a record");
+            };
+            taken += more;
+            assert!(pair.flush().is_pending());
+            assert!(pair.stream.unsent <= BATCH + RECORD);
+        }
+        pair.stream.io.room_later = usize::MAX;
         pair.write_all(&body[taken..]);
         pair.flush_all();
         assert!(pair.client_receives().0 == body);
