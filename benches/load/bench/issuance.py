@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import ssl
 import subprocess
 import urllib.error
@@ -10,6 +9,7 @@ import urllib.request
 from contextlib import ExitStack
 
 from .failure import Failure
+from .peers import connects
 from .process import Process, free_port
 from .tools import CACHE
 
@@ -118,13 +118,5 @@ def answers(url):
         request = urllib.request.Request(url, headers={"User-Agent": "load-bench"})
         opener.open(request, timeout=5).close()
     except (OSError, urllib.error.URLError) as error:
-        return str(error)
-    return None
-
-
-def connects(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except OSError as error:
         return str(error)
     return None

@@ -34,14 +34,15 @@ class Loads:
             raise Failure("wrk", f"it told nothing: {said[-400:]}")
         return Sample(**json.loads(match.group(1)))
 
-    def h2load(self, peer, seconds, connections, streams, path="/small", upload=None):
-        """Connections with several streams at a time each."""
+    def h2load(self, peer, seconds, connections, streams, paths=("/small",), upload=None, fields=()):
+        """Connections with several streams at a time each; the paths are taken in turns."""
         log = self.folder / "h2load.log"
         log.unlink(missing_ok=True)
         body = ["-d", upload] if upload else []
+        body += [f"-H{field}" for field in fields]
         command = [*self.found["h2load"].command, "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds:g}",
                    "--groups=X25519", f"--log-file={log}", f"--connect-to=127.0.0.1:{peer.port}", *body,
-                   f"https://{NAME}:{peer.port}{path}"]
+                   *(f"https://{NAME}:{peer.port}{path}" for path in paths)]
         said = self.run("h2load", command, seconds)
         counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", said)
         if not counts or "Application protocol: h2" not in said:
@@ -71,10 +72,20 @@ class Loads:
         command = [*self.client(peer, name), "visit", f"--names={names}"]
         return json.loads(self.run("the client", command, 60 + names))["millis"]
 
-    def hold(self, peer, connections, protocol):
+    def websocket(self, peer, seconds, connections, size):
+        """WebSockets on which messages of that many bytes are echoed, one at a time on each."""
+        command = [*self.client(peer), "websocket", f"--connections={connections}", f"--size={size}", f"--seconds={seconds}"]
+        return Sample(**json.loads(self.run("the client", command, seconds)))
+
+    def hold(self, peer, connections, protocol, rate=None):
         """A client that holds idle connections; they are all there when this returns."""
-        command = [*self.client(peer), "hold", f"--connections={connections}", f"--protocol={protocol}"]
+        more = [f"--rate={rate}"] if rate else []
+        command = [*self.client(peer), "hold", f"--connections={connections}", f"--protocol={protocol}", *more]
         return Holder(peer, command)
+
+    def events(self, peer, streams):
+        """A client that holds event streams; they are all there when this returns."""
+        return Holder(peer, [*self.client(peer), "events", f"--streams={streams}"])
 
     def client(self, peer, name=NAME):
         return [*self.found["client"].command, f"127.0.0.1:{peer.port}", name]
@@ -91,7 +102,7 @@ class Loads:
 
 
 class Holder:
-    """Idle connections to a peer, for the time of a `with` block."""
+    """Connections that a client holds to a peer, for the time of a `with` block."""
 
     def __init__(self, peer, command):
         self.peer = peer
@@ -102,14 +113,13 @@ class Holder:
         line = self.child.stdout.readline()
         if not line:
             why = self.child.communicate(timeout=10)[1].strip()
-            raise Failure(self.peer.label, f"it did not take all idle connections: {why}", self.peer.process.log)
+            raise Failure(self.peer.label, f"it did not take all connections: {why}", self.peer.process.log)
         self.held = json.loads(line)["held"]
         return self
 
     def release(self):
-        """Ends them; returns the number that the peer still had open."""
-        said = self.child.communicate("\n", timeout=30)[0]
-        return json.loads(said)["still_open"]
+        """Ends them; returns what the client counted, with the number that was still open."""
+        return json.loads(self.child.communicate("\n", timeout=30)[0])
 
     def __exit__(self, *_):
         self.child.kill()

@@ -1,6 +1,7 @@
 """The upstream and every proxy before it: configuration, start, and the first good answer."""
 
 import os
+import socket
 import ssl
 import subprocess
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -13,6 +14,8 @@ CONFIGS = ROOT / "benches/load/peers"
 NAME = "bench.test"
 THREADS = 2
 SMALL, MEDIUM, LARGE = 1024, 64 << 10, 1 << 20
+# What a page loads: answers from 1 KiB to 256 KiB.
+MIXED = [SMALL << (2 * step) for step in range(5)]
 
 
 class Certificate:
@@ -45,31 +48,51 @@ class Starter:
     def __init__(self, found, folder, threads=THREADS):
         self.found, self.folder, self.threads, self.count = found, folder, threads, 0
         self.certificate = Certificate(folder)
-        self.upstream = None
+        self.upstream = self.app = self.grpc_app = None
 
     def start_upstream(self):
+        """Starts the app of most loads."""
         self.upstream = self.start("upstream")
 
-    def start(self, kind, config=None, more_sites=0, **values):
-        """Starts `upstream`, `relay`, `nginx`, `haproxy`, `caddy` or `ours`, by default with the config of its kind."""
+    def start_apps(self):
+        """Starts the apps of event streams and WebSockets, and of gRPC."""
+        self.app, self.grpc_app = self.start("app", protocol="h1"), self.start("app", protocol="h2")
+
+    def running(self):
+        """Processes of all started apps."""
+        return [peer.process for peer in (self.upstream, self.app, self.grpc_app) if peer]
+
+    def start(self, kind, config=None, more_sites=0, protocol="h1", **values):
+        """Starts `upstream`, `app`, `relay`, `nginx`, `haproxy`, `caddy` or `ours`, by default with the config of its kind.
+
+        Only `app` has no config, but a protocol.
+        """
         self.count += 1
         folder = self.folder / f"{self.count}-{kind}"
         folder.mkdir()
         port = free_port()
         values = {
             "DIR": folder, "PORT": port, "HTTP_PORT": free_port(), "UPSTREAM": self.upstream and self.upstream.port,
+            "APP": port_of(self.app), "GRPC_APP": port_of(self.grpc_app),
             "CERT": self.certificate.cert, "KEY": self.certificate.key, "CERT_AND_KEY": self.certificate.both,
             "SMALL": "s" * SMALL, "USER": "user root;" if os.geteuid() == 0 else "",
             "MORE_SITES": self.sites(more_sites), **self.http2_of_nginx(), **values,
         }
-        written = render(CONFIGS / (config or DEFAULTS[kind]), folder, values)
         if kind == "upstream":
             (folder / "medium").write_bytes(b"m" * MEDIUM)
             (folder / "large").write_bytes(b"l" * LARGE)
-        process = Process(kind, self.command(kind, written), folder, environment(folder, self.threads))
+            for size in MIXED:
+                (folder / f"mixed-{size}").write_bytes(b"x" * size)
+        if kind == "app":
+            command = [*self.found["client"].command, f"127.0.0.1:{port}", NAME, "app", f"--protocol={protocol}"]
+        else:
+            command = self.command(kind, render(CONFIGS / (config or DEFAULTS[kind]), folder, values))
+        process = Process(kind, command, folder, environment(folder, self.threads))
         try:
-            peer = Peer(kind, process, port, secure=kind not in ("upstream", "relay"))
-            if config is None:
+            peer = Peer(kind, process, port, secure=kind not in ("upstream", "app", "relay"))
+            if kind == "app":
+                process.wait_for(lambda: connects(port), 20, "it does not listen")
+            elif config is None:
                 process.wait_for(lambda: first_answer(peer), 20, "it gives no good answer")
             return peer
         except BaseException:
@@ -103,6 +126,20 @@ class Starter:
 
 DEFAULTS = {"upstream": "upstream.conf", "relay": "relay.cfg", "nginx": "nginx.conf", "haproxy": "haproxy.cfg",
             "caddy": "Caddyfile", "ours": "Proxyfile"}
+
+
+def port_of(peer):
+    """The port of that app; one at which nothing listens where it does not run."""
+    return peer.port if peer else 1
+
+
+def connects(port):
+    """None if something listens at the port, else the reason."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def render(template, folder, values):

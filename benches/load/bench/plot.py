@@ -3,7 +3,7 @@
 from html import escape
 
 COLOURS = {"ours": "#1b7f5c", "nginx": "#6f8fb8", "haproxy": "#b8896f", "caddy": "#a58bb5", "relay": "#9a9a9a"}
-PANELS = ("us of CPU per request", "KiB (PSS) per idle connection")
+PANELS = ("us of CPU per request", "us of CPU per connection", "us of CPU per event", "KiB (PSS) per idle connection")
 WIDTH, BAR, GAP, COLUMNS = 330, 20, 8, 3
 TEXT = 'font-family="system-ui, sans-serif" fill="#333"'
 

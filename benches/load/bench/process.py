@@ -92,15 +92,23 @@ class Process:
         return found
 
     def usage(self):
-        """Processor time of all its processes so far."""
-        user = system = 0
+        """Processor time of all its processes so far.
+
+        The kernel counts user and system time in ticks and the sum in nanoseconds, so the sum is split as the ticks are.
+        Threads that have ended are in the ticks only.
+        """
+        user = system = nanoseconds = 0
         for pid in self.family():
             fields = read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
             if fields:
                 user, system = user + int(fields[11]), system + int(fields[12])
+            for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                nanoseconds += int((read(thread).split() or [0])[0])
         if self.child.poll() is not None:
             raise self.fail("it is gone")
-        return Usage(user * 1e6 / TICK, system * 1e6 / TICK)
+        ticks = (user + system) * 1e6 / TICK
+        whole = max(ticks, nanoseconds / 1e3)
+        return Usage(whole * user / max(1, user + system), whole * system / max(1, user + system))
 
     def memory_kib(self):
         """The proportional set size of all its processes."""

@@ -7,12 +7,15 @@ from contextlib import ExitStack
 from .failure import Failure
 from .issuance import SUFFIX, first_handshakes, with_stored_names
 from .loads import Loads
-from .peers import LARGE, Starter
+from .peers import LARGE, MIXED, Starter
 
 BEST_OF = ["nginx", "haproxy"]
 SITES = 10_000
 NAMES = 100_000
 IDLE = 1_500
+RATE = 800
+STREAMS = 1_000
+MESSAGE = 128
 MANY_SITES, MANY_NAMES = f"ours, {SITES} sites", f"ours, {NAMES} names"
 
 
@@ -26,10 +29,14 @@ class Session:
 
     def __enter__(self):
         self.starter, self.loads = Starter(self.found, self.folder), Loads(self.found, self.folder)
+        self.stack.callback(lambda: [process.stop() for process in self.starter.running()])
         self.starter.start_upstream()
-        self.stack.enter_context(self.starter.upstream.process)
+        self.starter.start_apps()
         self.body = self.folder / "body"
         self.body.write_bytes(b"u" * LARGE)
+        # A message of gRPC: not compressed, its length, its bytes.
+        self.message = self.folder / "message"
+        self.message.write_bytes(bytes([0, 0, 0, 0, MESSAGE]) + b"m" * MESSAGE)
         return self
 
     def __exit__(self, *_):
@@ -168,10 +175,55 @@ class Idle(Scenario):
             before = settled(peer.process)
             with session.loads.hold(peer, IDLE, self.protocol) as holder:
                 after = settled(peer.process)
-                still_open = holder.release()
+                still_open = holder.release()["still_open"]
         if still_open < IDLE:
             raise Failure(label, f"it closed {IDLE - still_open} of {IDLE} idle connections", peer.process.log)
         return {"kib": (after - before) / IDLE, "before_mib": before / 1024, "after_mib": after / 1024, "connections": IDLE}
+
+
+class Cold(Scenario):
+    """The processor time of one new connection in a fresh process, while all stay open."""
+
+    columns = ["cpu_us", "user_us", "system_us", "kib"]
+    figure, unit = "cpu_us", "us of CPU per connection"
+
+    def warm_up(self, session, label):
+        return True
+
+    def measure(self, session, label):
+        peer = session.starter.start(label)
+        with peer.process:
+            memory, before = settled(peer.process), peer.process.usage()
+            with session.loads.hold(peer, IDLE, "h1", RATE) as holder:
+                spent = peer.process.usage() - before
+                kib = (settled(peer.process) - memory) / IDLE
+                holder.release()
+        user, system = spent.user / IDLE, spent.system / IDLE
+        return {"cpu_us": user + system, "user_us": user, "system_us": system, "kib": kib}
+
+
+class Events(Scenario):
+    """The processor time of one event, while many streams are open; and the memory of one stream."""
+
+    columns = ["cpu_us", "user_us", "system_us", "kib"]
+    figure, unit = "cpu_us", "us of CPU per event"
+
+    def warm_up(self, session, label):
+        return True
+
+    def measure(self, session, label):
+        peer = session.starter.start(label)
+        with peer.process:
+            memory = settled(peer.process)
+            with session.loads.events(peer, STREAMS) as holder:
+                before = peer.process.usage()
+                time.sleep(max(10, 2 * session.options.seconds))
+                kib, spent = (peer.process.memory_kib() - memory) / STREAMS, peer.process.usage() - before
+                counted = holder.release()
+        if counted["still_open"] < STREAMS:
+            raise Failure(label, f"it closed {STREAMS - counted['still_open']} of {STREAMS} event streams", peer.process.log)
+        user, system = spent.user / counted["events"], spent.system / counted["events"]
+        return {"cpu_us": user + system, "user_us": user, "system_us": system, "kib": kib, "events": counted["events"]}
 
 
 class FirstHandshake(Scenario):
@@ -209,12 +261,21 @@ def wrk(connections, *more):
     return lambda session, peer, seconds: session.loads.wrk(peer, seconds, connections, *more)
 
 
-def h2load(connections, streams, path="/small"):
-    return lambda session, peer, seconds: session.loads.h2load(peer, seconds, connections, streams, path)
+def h2load(connections, streams, *paths):
+    return lambda session, peer, seconds: session.loads.h2load(peer, seconds, connections, streams, paths)
 
 
 def h2_upload(session, peer, seconds):
-    return session.loads.h2load(peer, seconds, 8, 1, "/upload", session.body)
+    return session.loads.h2load(peer, seconds, 8, 1, ["/upload"], session.body)
+
+
+def grpc(session, peer, seconds):
+    fields = ["content-type: application/grpc", "te: trailers"]
+    return session.loads.h2load(peer, seconds, 16, 8, ["/bench.Echo/Unary"], session.message, fields)
+
+
+def websocket(connections, size):
+    return lambda session, peer, seconds: session.loads.websocket(peer, seconds, connections, size)
 
 
 def connect(resume):
@@ -233,17 +294,25 @@ def many_names(session, peer, seconds):
 
 
 SCENARIOS = {scenario.name: scenario for scenario in [
-    Load("h1-small", "64 keep-alive TLS connections, answers of 1 KiB", 0.80, wrk(64)),
-    Load("h2-small", "16 connections of 32 streams, answers of 1 KiB", 0.80, h2load(16, 32)),
-    Load("h1-large", "8 connections, answers of 1 MiB", 0.85, wrk(8, "/large")),
-    Load("h2-large", "8 connections, one stream each, answers of 1 MiB", 0.85, h2load(8, 1, "/large")),
-    Load("upload", "8 connections over HTTP/1.1, bodies of 1 MiB", 0.70, wrk(8, "/upload", "upload")),
-    Load("upload-h2", "8 connections over HTTP/2, bodies of 1 MiB", None, h2_upload),
+    Load("h1-small", "64 keep-alive TLS connections, answers of 1 KiB", 0.85, wrk(64)),
+    Load("h2-small", "16 connections of 32 streams, answers of 1 KiB", 0.80, h2load(16, 32, "/small")),
+    Load("h1-large", "8 connections, answers of 1 MiB", 0.70, wrk(8, "/large")),
+    Load("h2-large", "8 connections, one stream each, answers of 1 MiB", 0.70, h2load(8, 1, "/large")),
+    Load("h2-large-4", "8 connections of 4 streams, answers of 1 MiB", 0.75, h2load(8, 4, "/large")),
+    Load("h2-mixed", "16 connections of 8 streams, answers from 1 KiB to 256 KiB in turns", None,
+         h2load(16, 8, *(f"/mixed-{size}" for size in MIXED))),
+    Load("upload", "8 connections over HTTP/1.1, bodies of 1 MiB", 0.65, wrk(8, "/upload", "upload")),
+    Load("upload-h2", "8 connections over HTTP/2, bodies of 1 MiB", 0.85, h2_upload),
+    Load("websocket", "64 WebSockets, each message of 64 bytes is echoed", 0.80, websocket(64, 64)),
+    Load("websocket-64k", "8 WebSockets, each message of 64 KiB is echoed", 0.80, websocket(8, 64 << 10)),
+    Events("sse", f"{STREAMS} event streams with one event a second each", 0.80),
+    Load("grpc", "16 connections of 8 streams, unary calls of 128 bytes, HTTP/2 to the app", 0.80, grpc),
     Load("handshake", "a new TLS 1.3 connection per request, X25519 and P-256", 0.50, connect(False)),
-    Load("resume", "a TLS 1.3 connection resumed by ticket per request, X25519", 0.60, connect(True)),
-    Idle("idle-h1", f"{IDLE} idle TLS connections after one request each, HTTP/1.1", 0.60, "h1"),
-    Idle("idle-h2", f"{IDLE} idle TLS connections after one request each, HTTP/2", 0.60, "h2"),
-    Load("many-sites", f"{SITES} sites, requests over all of them, against one site", 1.05, many_sites,
+    Load("resume", "a TLS 1.3 connection resumed by ticket per request, X25519", 0.55, connect(True)),
+    Cold("handshake-cold", f"{IDLE} new TLS 1.3 connections at {RATE} a second, all kept open", 0.60),
+    Idle("idle-h1", f"{IDLE} idle TLS connections after one request each, HTTP/1.1", 0.35, "h1"),
+    Idle("idle-h2", f"{IDLE} idle TLS connections after one request each, HTTP/2", 0.90, "h2"),
+    Load("many-sites", f"{SITES} sites, requests over all of them, against one site", 1.03, many_sites,
          labels=[MANY_SITES, "ours"], best_of=["ours"]),
     Load("many-names", f"{NAMES} certificates in storage, handshakes over all of them, against one name", None, many_names,
          labels=[MANY_NAMES, "ours"], best_of=["ours"]),

@@ -87,7 +87,7 @@ async fn connect_in_turn(target: &Target, plan: Plan) -> Outcome {
     outcome
 }
 
-pub(crate) async fn connection(target: &Target, names: usize) -> Result<(), Failure> {
+pub(crate) async fn visit(target: &Target, names: usize) -> Result<(), Failure> {
     let config = tls(Protocol::H1, false);
     let mut millis = Vec::new();
     for index in 0..names {

@@ -1,28 +1,51 @@
 //! Connections that stay open and idle.
 
 use std::io::{self, BufRead as _};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use http_body_util::Empty;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::exchange::{PATIENCE, Secure, open, read, request};
+use super::executor::LocalExecutor;
 use super::tls::tls;
 use super::{Failure, Protocol, Target, print};
 
+/// Opens the connections one after the other, or at the rate of so many a second, and holds them.
 pub(crate) async fn hold(
     target: &Target,
     connections: usize,
     protocol: Protocol,
+    rate: Option<f64>,
 ) -> Result<(), Failure> {
     let config = tls(protocol, false);
-    let mut held = Vec::with_capacity(connections);
-    for _ in 0..connections {
+    let opened = async || {
         let stream = open(target.address, &target.name, &config).await?;
-        held.push(timeout(PATIENCE, Held::after_one_request(stream, target, protocol)).await??);
+        timeout(PATIENCE, Held::after_one_request(stream, target, protocol)).await?
+    };
+    let mut held = Vec::with_capacity(connections);
+    match rate {
+        None => {
+            for _ in 0..connections {
+                held.push(opened().await?);
+            }
+        }
+        Some(rate) => {
+            let begin = Instant::now();
+            let all = (0..connections).map(|index| {
+                let due = sleep_until(begin + Duration::from_secs_f64(index as f64 / rate));
+                async {
+                    due.await;
+                    opened().await
+                }
+            });
+            held.extend(try_join_all(all).await?);
+        }
     }
     print(&json!({ "held": held.len() }))?;
     let until = tokio::task::spawn_blocking(|| io::stdin().lock().lines().next());
@@ -71,14 +94,5 @@ impl Held {
             Self::H1(sender) => !sender.is_closed(),
             Self::H2(sender) => !sender.is_closed(),
         }
-    }
-}
-
-#[derive(Clone)]
-struct LocalExecutor;
-
-impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
     }
 }

@@ -1,11 +1,15 @@
-//! Loads that no common tool makes: full and resumed TLS 1.3 handshakes over X25519, connections that stay idle, and
-//! first visits to many names. It prints one line of JSON.
+//! Loads that no common tool makes: full and resumed TLS 1.3 handshakes over X25519, connections that stay idle, first
+//! visits to many names, WebSockets and event streams; and the app for the last two and for gRPC. It prints lines of JSON.
 
+mod app;
 mod connect;
+mod events;
 mod exchange;
+mod executor;
 mod hold;
 mod stock;
 mod tls;
+mod websocket;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -17,15 +21,18 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use connect::{Plan, connect_for_a_while, connection};
+use app::app;
+use connect::{Plan, connect_for_a_while, visit};
+use events::events;
 use hold::hold;
 use stock::stock;
+use websocket::websocket;
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
 #[derive(Parser)]
 struct Arguments {
-    /// Address of the proxy; loopback only.
+    /// Address of the proxy, or of the app; loopback only.
     address: SocketAddr,
     /// Name to ask for.
     name: String,
@@ -57,11 +64,34 @@ enum Load {
         connections: usize,
         #[arg(long)]
         protocol: Protocol,
+        /// Open so many a second instead of one after the other.
+        #[arg(long)]
+        rate: Option<f64>,
     },
     /// Makes one connection to each nINDEX.NAME, one after the other.
-    OriginConnection {
+    Visit {
         #[arg(long)]
         names: usize,
+    },
+    /// Sends messages over WebSockets, one at a time on each, for a given time.
+    Websocket {
+        #[arg(long)]
+        connections: usize,
+        /// Bytes of each message.
+        #[arg(long)]
+        size: usize,
+        #[arg(long)]
+        seconds: f64,
+    },
+    /// Holds event streams open and counts their events, until standard input says so or ends.
+    Events {
+        #[arg(long)]
+        streams: usize,
+    },
+    /// Sends no load; serves event streams, WebSockets and a gRPC method without TLS.
+    App {
+        #[arg(long)]
+        protocol: Protocol,
     },
     /// Sends no load; writes a certificate for each further nINDEX.NAME below a folder, as the proxy stores them.
     Stock {
@@ -111,8 +141,16 @@ fn main() -> Result<(), Failure> {
             Load::Hold {
                 connections,
                 protocol,
-            } => hold(&target, connections, protocol).await,
-            Load::OriginConnection { names } => connection(&target, names).await,
+                rate,
+            } => hold(&target, connections, protocol, rate).await,
+            Load::Visit { names } => visit(&target, names).await,
+            Load::Websocket {
+                connections,
+                size,
+                seconds,
+            } => websocket(&target, connections, size, seconds).await,
+            Load::Events { streams } => events(&target, streams).await,
+            Load::App { protocol } => app(&target, protocol).await,
             Load::Stock { folder, names } => stock(&folder, &target.name, names),
         }
     })
