@@ -1,147 +1,176 @@
 //! The tunnel between client and backend after a connection or stream has switched protocols.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
-use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{sleep, timeout};
+
+use super::direction::Direction;
+use crate::tasks::Shutdown;
+
+/// Time in which the client of a WebSocket may answer the close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Close frame with the code 1001: the endpoint goes away (RFC 6455 section 7.4.1).
+const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
+
+/// Settings of a tunnel.
+#[derive(Clone, Debug)]
+pub(super) struct TunnelOptions {
+    /// Maximum time without progress once a side has ended or stopped reading.
+    pub(super) stall_timeout: Duration,
+    /// End of the process, at which a WebSocket is closed.
+    pub(super) shutdown: Shutdown,
+    pub(super) is_web_socket: bool,
+}
 
 /// Copies bytes in both directions until both sides have ended or one fails. Both sides may be silent without limit.
-/// Once a side has ended or does not take what is sent to it, some byte must move within each `stall_timeout`.
-pub(crate) async fn copy_both_ways<C, B>(
+/// Once a side has ended or does not take what is sent to it, some byte must move within each stall time-out.
+///
+/// When the process stops, both sides of a WebSocket get a close frame, between two frames of the other side. Other
+/// protocols run on.
+pub(super) async fn copy_both_ways<C, B>(
     client: C,
     backend: B,
-    stall_timeout: Duration,
+    options: TunnelOptions,
 ) -> io::Result<()>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let progress = Progress::default();
-    let mut client = Side::new(client, &progress);
-    let mut backend = Side::new(backend, &progress);
+    let mut tunnel = Tunnel {
+        client,
+        backend,
+        to_backend: Direction::new(options.is_web_socket),
+        to_client: Direction::new(options.is_web_socket),
+    };
+    if !options.is_web_socket {
+        return tunnel.copy(options.stall_timeout).await;
+    }
     tokio::select! {
-        ended = copy_bidirectional(&mut client, &mut backend) => ended.map(drop),
-        () = progress.stalled(stall_timeout) => Err(io::ErrorKind::TimedOut.into()),
+        ended = tunnel.copy(options.stall_timeout) => return ended,
+        () = options.shutdown.requested() => {}
     }
+    timeout(CLOSE_TIMEOUT, tunnel.close()).await?
 }
 
-/// Progress of both sides, and whether a time limit on it applies.
-#[derive(Debug, Default)]
-struct Progress {
-    has_moved: AtomicBool,
-    has_ended: AtomicBool,
-    blocked: AtomicU8,
-    blocked_or_ended: Notify,
+/// Both sides and both directions.
+struct Tunnel<C, B> {
+    client: C,
+    backend: B,
+    to_backend: Direction,
+    to_client: Direction,
 }
 
-impl Progress {
-    fn is_watched(&self) -> bool {
-        self.has_ended.load(Ordering::Relaxed) || self.blocked.load(Ordering::Relaxed) > 0
-    }
-
-    fn moved(&self) {
-        self.has_moved.store(true, Ordering::Relaxed);
-    }
-
-    async fn stalled(&self, stall_timeout: Duration) {
-        loop {
-            while !self.is_watched() {
-                self.blocked_or_ended.notified().await;
+impl<C, B> Tunnel<C, B>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Copies until both sides have ended. Cancel safe.
+    async fn copy(&mut self, stall_timeout: Duration) -> io::Result<()> {
+        let mut stalled = pin!(None);
+        poll_fn(|cx| {
+            if let Poll::Ready(ended) = self.poll_directions(cx) {
+                return Poll::Ready(ended);
             }
-            self.has_moved.store(false, Ordering::Relaxed);
-            sleep(stall_timeout).await;
-            if self.is_watched() && !self.has_moved.load(Ordering::Relaxed) {
-                return;
+            loop {
+                if stalled.is_none() {
+                    if !self.is_watched() {
+                        return Poll::Pending;
+                    }
+                    self.take_moved();
+                    stalled.set(Some(sleep(stall_timeout)));
+                }
+                let Some(timer) = stalled.as_mut().as_pin_mut() else {
+                    return Poll::Pending;
+                };
+                ready!(timer.poll(cx));
+                if self.is_watched() && !self.take_moved() {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                stalled.set(None);
             }
-        }
-    }
-}
-
-/// Stream of one side, which records its progress.
-#[derive(Debug)]
-struct Side<'a, S> {
-    stream: S,
-    is_blocked: bool,
-    progress: &'a Progress,
-}
-
-impl<'a, S> Side<'a, S> {
-    fn new(stream: S, progress: &'a Progress) -> Self {
-        Self {
-            stream,
-            is_blocked: false,
-            progress,
-        }
+        })
+        .await
     }
 
-    fn set_blocked(&mut self, is_blocked: bool) {
-        if self.is_blocked == is_blocked {
-            return;
-        }
-        self.is_blocked = is_blocked;
-        if is_blocked {
-            self.progress.blocked.fetch_add(1, Ordering::Relaxed);
-            self.progress.blocked_or_ended.notify_one();
-        } else {
-            self.progress.blocked.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Side<'_, S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if matches!(outcome, Poll::Ready(Ok(()))) {
-            if buf.filled().len() == before {
-                self.progress.has_ended.store(true, Ordering::Relaxed);
-                self.progress.blocked_or_ended.notify_one();
+    /// Closes a WebSocket: both sides get a close frame, and the client may answer it.
+    async fn close(&mut self) -> io::Result<()> {
+        self.to_client.close_with(GOING_AWAY.to_vec());
+        self.to_backend.close_with(masked(GOING_AWAY));
+        let mut is_backend_gone = false;
+        poll_fn(|cx| {
+            if !is_backend_gone {
+                let polled = self.poll_to_backend(cx);
+                is_backend_gone = matches!(polled, Poll::Ready(Err(_)));
+            }
+            let _ = self.poll_to_client(cx)?;
+            let is_backend_told = is_backend_gone || self.to_backend.is_written();
+            let is_answered = is_backend_gone || self.to_backend.is_reader_done();
+            if is_backend_told && is_answered && self.to_client.is_written() {
+                Poll::Ready(io::Result::Ok(()))
             } else {
-                self.progress.moved();
+                Poll::Pending
             }
+        })
+        .await?;
+        let _ = self.backend.shutdown().await;
+        self.client.shutdown().await
+    }
+
+    fn poll_directions(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let to_backend = self.poll_to_backend(cx)?;
+        let to_client = self.poll_to_client(cx)?;
+        if to_backend.is_ready() && to_client.is_ready() {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
         }
-        outcome
+    }
+
+    fn poll_to_backend(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (client, backend) = (&mut self.client, &mut self.backend);
+        self.to_backend.poll(client, backend, cx)
+    }
+
+    fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (client, backend) = (&mut self.client, &mut self.backend);
+        self.to_client.poll(backend, client, cx)
+    }
+
+    /// `true` if a side has ended or does not take what is sent to it.
+    fn is_watched(&self) -> bool {
+        let directions = [&self.to_backend, &self.to_client];
+        let mut directions = directions.into_iter();
+        directions.any(|direction| direction.is_reader_done() || direction.is_blocked())
+    }
+
+    /// Returns whether bytes have moved since the last call.
+    fn take_moved(&mut self) -> bool {
+        self.to_backend.take_moved() | self.to_client.take_moved()
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Side<'_, S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.set_blocked(outcome.is_pending());
-        if outcome.is_ready() {
-            self.progress.moved();
-        }
-        outcome
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
+/// Returns the close frame as a client sends it.
+fn masked([opcode, length, high, low]: [u8; 4]) -> Vec<u8> {
+    let mask: [u8; 4] = fastrand::u32(..).to_le_bytes();
+    let mut frame = vec![opcode, length | 0x80];
+    frame.extend(mask);
+    frame.extend([high ^ mask[0], low ^ mask[1]]);
+    frame
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-    use tokio::time::{Instant, timeout};
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::tasks::Tasks;
 
     const STALL_TIMEOUT: Duration = Duration::from_secs(60);
     const DAY: Duration = Duration::from_secs(86_400);
@@ -154,7 +183,12 @@ mod tests {
     ) {
         let (client, near) = duplex(64);
         let (backend, far) = duplex(64);
-        (copy_both_ways(near, far, STALL_TIMEOUT), client, backend)
+        let options = TunnelOptions {
+            stall_timeout: STALL_TIMEOUT,
+            shutdown: Tasks::new().shutdown(),
+            is_web_socket: false,
+        };
+        (copy_both_ways(near, far, options), client, backend)
     }
 
     #[tokio::test(start_paused = true)]
@@ -202,5 +236,129 @@ mod tests {
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(start.elapsed() <= 2 * STALL_TIMEOUT);
         drop(client);
+    }
+
+    /// A WebSocket with the streams of its client and its backend, and the tasks that it ends with.
+    fn web_socket() -> (
+        impl Future<Output = io::Result<()>>,
+        DuplexStream,
+        DuplexStream,
+        Tasks,
+    ) {
+        let (client, near) = duplex(64);
+        let (backend, far) = duplex(64);
+        let tasks = Tasks::new();
+        let options = TunnelOptions {
+            stall_timeout: STALL_TIMEOUT,
+            shutdown: tasks.shutdown(),
+            is_web_socket: true,
+        };
+        (copy_both_ways(near, far, options), client, backend, tasks)
+    }
+
+    /// Removes the mask of a close frame.
+    fn unmasked(frame: [u8; 8]) -> [u8; 4] {
+        let [opcode, length, mask_high, mask_low, _, _, high, low] = frame;
+        [opcode, length & 0x7f, high ^ mask_high, low ^ mask_low]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_web_socket_is_closed_at_both_sides_when_the_process_stops() {
+        let (tunnel, mut client, mut backend, tasks) = web_socket();
+        let start = Instant::now();
+        let talk = async {
+            tasks.stop();
+            let mut told = [0; 4];
+            client.read_exact(&mut told).await.unwrap();
+            assert_eq!(told, GOING_AWAY);
+            let mut told = [0; 8];
+            backend.read_exact(&mut told).await.unwrap();
+            assert_eq!(unmasked(told), GOING_AWAY);
+            client.write_all(&masked(GOING_AWAY)).await.unwrap();
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+            assert_eq!(backend.read(&mut [0]).await.unwrap(), 0);
+        };
+        let (ended, ()) = tokio::join!(tunnel, talk);
+        ended.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_frame_comes_after_the_frame_on_its_way_and_instead_of_the_next() {
+        let (tunnel, mut client, mut backend, tasks) = web_socket();
+        let talk = async {
+            backend.write_all(&[0x82, 3, 1]).await.unwrap();
+            let mut begun = [0; 3];
+            client.read_exact(&mut begun).await.unwrap();
+            tasks.stop();
+            tokio::task::yield_now().await;
+            backend.write_all(&[2, 3, 0x82, 1, 9]).await.unwrap();
+            let mut rest = Vec::new();
+            client.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest, [&[2, 3][..], &GOING_AWAY].concat());
+        };
+        let start = Instant::now();
+        let (ended, ()) = tokio::join!(tunnel, talk);
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(start.elapsed(), CLOSE_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_web_socket_whose_frame_never_ends_is_cut_in_time() {
+        let (tunnel, client, mut backend, tasks) = web_socket();
+        backend.write_all(&[0x82, 127]).await.unwrap();
+        let start = Instant::now();
+        tasks.stop();
+        assert!(tunnel.await.is_err());
+        assert_eq!(start.elapsed(), CLOSE_TIMEOUT);
+        drop(client);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_protocols_outlive_the_request_to_stop() {
+        let tasks = Tasks::new();
+        let ((mut client, near), (mut backend, far)) = (duplex(64), duplex(64));
+        let options = TunnelOptions {
+            stall_timeout: STALL_TIMEOUT,
+            shutdown: tasks.shutdown(),
+            is_web_socket: false,
+        };
+        let talk = async {
+            tasks.stop();
+            sleep(DAY).await;
+            client.write_all(b"x").await.unwrap();
+            assert_eq!(backend.read_u8().await.unwrap(), b'x');
+            drop((client, backend));
+        };
+        let (ended, ()) = tokio::join!(copy_both_ways(near, far, options), talk);
+        ended.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_one_read_passes_in_both_directions() {
+        let (tunnel, client, backend) = tunnel();
+        let bytes: Vec<u8> = (0..100_000_u32).map(|it| it.to_le_bytes()[0]).collect();
+        let (mut client_reads, mut client_writes) = tokio::io::split(client);
+        let (mut backend_reads, mut backend_writes) = tokio::io::split(backend);
+        let talk = async {
+            let mut received = (Vec::new(), Vec::new());
+            let send = async |to: &mut tokio::io::WriteHalf<DuplexStream>| {
+                to.write_all(&bytes).await.unwrap();
+                to.shutdown().await.unwrap();
+            };
+            let ((), (), first, second) = tokio::join!(
+                send(&mut client_writes),
+                send(&mut backend_writes),
+                client_reads.read_to_end(&mut received.0),
+                backend_reads.read_to_end(&mut received.1),
+            );
+            assert_eq!(
+                (first.unwrap(), second.unwrap()),
+                (bytes.len(), bytes.len())
+            );
+            assert!(received.0 == bytes && received.1 == bytes);
+        };
+        let (ended, ()) = tokio::join!(tunnel, talk);
+        ended.unwrap();
     }
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
 use super::stream_io::OnTunnel;
-use super::tunnel::copy_both_ways;
+use super::tunnel::{TunnelOptions, copy_both_ways};
 use super::web_socket_key::WebSocketKey;
 use crate::proxy::access_log::{CountedStream, LogEntry};
 use crate::proxy::body::Body;
@@ -155,6 +155,7 @@ pub(crate) fn switch_protocols(
     let upgrade = upgrade.ok_or(Error::UnaskedUpgrade)?;
     let accepted = upgrade.accepted(response.headers());
     let accepted = accepted.ok_or(Error::UnaskedUpgrade)?;
+    let is_web_socket = accepted.as_bytes().eq_ignore_ascii_case(b"websocket");
     let scan = HeaderScan::of(response.headers());
     strip_hop_by_hop(response.headers_mut(), scan);
     response.headers_mut().remove(CONTENT_LENGTH);
@@ -168,9 +169,13 @@ pub(crate) fn switch_protocols(
     if let Some(entry) = &mut entry {
         entry.answered(parts.status, false);
     }
-    let stall_timeout = tunnels.stall_timeout;
+    let options = TunnelOptions {
+        stall_timeout: tunnels.stall_timeout,
+        shutdown: tunnels.tasks.shutdown(),
+        is_web_socket,
+    };
     let backend = CountedStream::new(backend, entry);
-    let tunnel = run_tunnel(upgrade.client, backend, stall_timeout);
+    let tunnel = run_tunnel(upgrade.client, backend, options);
     tunnels.tasks.spawn(async move {
         tunnel.await;
         drop(in_flight);
@@ -191,17 +196,17 @@ fn answer_connect(response: &mut Response<ResponseBody>, key: &WebSocketKey) -> 
     }
 }
 
-async fn run_tunnel<S>(client: ClientSide, backend: CountedStream<S>, stall_timeout: Duration)
+async fn run_tunnel<S>(client: ClientSide, backend: CountedStream<S>, options: TunnelOptions)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let ended = match client {
         ClientSide::Connection(client) => match client.await {
-            Ok(client) => copy_both_ways(TokioIo::new(client), backend, stall_timeout).await,
+            Ok(client) => copy_both_ways(TokioIo::new(client), backend, options).await,
             Err(error) => return debug!(%error, "upgrade failed"),
         },
         ClientSide::Stream(client) => match client.stream().await {
-            Some(client) => copy_both_ways(client, backend, stall_timeout).await,
+            Some(client) => copy_both_ways(client, backend, options).await,
             None => return debug!("upgrade failed"),
         },
     };

@@ -34,6 +34,7 @@ pub(crate) mod clients {
     pub(crate) mod http2_frames;
     pub(crate) mod https;
     pub(crate) mod raw;
+    pub(crate) mod web_socket;
 }
 
 pub(crate) mod crashes {

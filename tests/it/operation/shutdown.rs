@@ -1,15 +1,24 @@
 //! Shutdown: running requests finish, idle connections are closed, and a second signal stops at once.
 
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
 use http::Request;
 use proxy::tasks::Tasks;
 use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::scripted::{Fault, Script, ScriptedCa, Step};
 use crate::harness::clients::http2_frames::{GOAWAY, HEADERS, Http2Frames};
 use crate::harness::clients::https::Client;
+use crate::harness::clients::web_socket::{connect, http2_client, joined};
 use crate::harness::deadline::soon;
 use crate::harness::proxy::{Proxy, ProxySetup};
 
@@ -188,4 +197,56 @@ async fn half_a_head(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     stream.write_all(whole).await.unwrap();
     assert_ne!(soon(stream.read(&mut [0; 1024])).await.unwrap(), 0);
     stream.write_all(b"GET / HT").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_socket_gets_a_close_frame_and_does_not_delay_the_end() {
+    let (_app, mut proxy, client) = start().await;
+    let client = client.alpn("http/1.1");
+    let stream = client.connect(proxy.https(), "localhost").await.unwrap();
+    let opened = client_async("wss://localhost/echo", stream).await;
+    is_closed_at_the_end(opened.unwrap().0, &mut proxy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_socket_in_an_http_2_stream_gets_one_too() {
+    let (_app, mut proxy, client) = start().await;
+    let tasks = Tasks::new();
+    let stream = client.alpn("h2").connect(proxy.https(), "localhost").await;
+    let mut sender = http2_client(stream.unwrap(), &tasks).await;
+    let request = connect("https://localhost/echo", "websocket");
+    let (response, send) = sender.send_request(request, false).unwrap();
+    let response = soon(response).await.unwrap();
+    let stream = joined(response.into_body(), send, &tasks);
+    drop(sender);
+    let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+    is_closed_at_the_end(socket, &mut proxy).await;
+}
+
+async fn is_closed_at_the_end<S>(mut socket: WebSocketStream<S>, proxy: &mut Proxy)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let hello = Message::text("hello");
+    socket.send(hello.clone()).await.unwrap();
+    assert_eq!(soon(socket.next()).await.unwrap().unwrap(), hello);
+    let begin = Instant::now();
+
+    proxy.signal(Signal::TERM);
+
+    let told = soon(socket.next()).await.unwrap().unwrap();
+    let Message::Close(Some(frame)) = told else {
+        panic!("no close frame came, but {told:?}");
+    };
+    assert_eq!(frame.code, CloseCode::Away);
+    // Reading on sends the answer.
+    assert!(soon(socket.next()).await.is_none());
+    assert!(proxy.ended().await.success());
+    // The drain time is 30 s.
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert!(!proxy.log().contains("cut"), "{}", proxy.log());
 }

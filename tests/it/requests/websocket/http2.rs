@@ -5,11 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use h2::client::{ResponseFuture, SendRequest};
-use h2::ext::Protocol;
 use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response};
 use proxy::tasks::Tasks;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -19,47 +17,16 @@ use crate::harness::backends::origin::Origin;
 use crate::harness::backends::web_app::App;
 use crate::harness::backends::web_app::echo;
 use crate::harness::clients::raw::header;
+use crate::harness::clients::web_socket::{connect, http2_client, joined};
 use crate::harness::deadline::soon;
 use crate::harness::proxy::ProxySetup;
 use crate::harness::service::{Service, serve};
 
 const URL: &str = "https://www.example.org/chat?a=b";
 
-/// Opens an HTTP/2 connection and waits until the server allows extended CONNECT.
-async fn client<S>(stream: S, tasks: &Tasks) -> SendRequest<Bytes>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    tasks.spawn(connection);
-    let sender = soon(sender.ready()).await.unwrap();
-    soon(async {
-        while !sender.is_extended_connect_protocol_enabled() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    sender
-}
-
 async fn h2_client(service: &Service) -> SendRequest<Bytes> {
-    client(
-        TcpStream::connect(service.h2).await.unwrap(),
-        &service.tasks,
-    )
-    .await
-}
-
-fn connect(url: &str, protocol: &'static str) -> Request<()> {
-    Request::builder()
-        .method(Method::CONNECT)
-        .uri(url)
-        .extension(Protocol::from_static(protocol))
-        .header("sec-websocket-version", "13")
-        .header("sec-websocket-protocol", "chat")
-        .header("sec-websocket-key", "forged")
-        .body(())
-        .unwrap()
+    let stream = TcpStream::connect(service.h2).await.unwrap();
+    http2_client(stream, &service.tasks).await
 }
 
 async fn open(
@@ -68,30 +35,6 @@ async fn open(
 ) -> (Response<RecvStream>, SendStream<Bytes>) {
     let (response, stream): (ResponseFuture, _) = sender.send_request(request, false).unwrap();
     (soon(response).await.unwrap(), stream)
-}
-
-/// Both halves of an HTTP/2 stream as one byte stream.
-fn joined(mut receive: RecvStream, mut send: SendStream<Bytes>, tasks: &Tasks) -> DuplexStream {
-    let (near, far) = duplex(65_536);
-    let (mut from_client, mut to_client) = tokio::io::split(far);
-    tasks.spawn(async move {
-        while let Some(Ok(data)) = receive.data().await {
-            let _ = receive.flow_control().release_capacity(data.len());
-            if to_client.write_all(&data).await.is_err() {
-                break;
-            }
-        }
-        let _ = to_client.shutdown().await;
-    });
-    tasks.spawn(async move {
-        let mut bytes = vec![0; 4096];
-        while let Ok(len @ 1..) = from_client.read(&mut bytes).await {
-            send.send_data(Bytes::copy_from_slice(&bytes[..len]), false)
-                .unwrap();
-        }
-        let _ = send.send_data(Bytes::new(), true);
-    });
-    near
 }
 
 async fn echoes(response: Response<RecvStream>, send: SendStream<Bytes>, tasks: &Tasks) {
@@ -311,7 +254,7 @@ async fn a_connection_is_kept_while_a_tunnel_runs_in_it() {
     let tasks = Tasks::new();
     let stream = proxy.client().alpn("h2");
     let stream = stream.connect(proxy.https(), "localhost").await.unwrap();
-    let mut sender = client(stream, &tasks).await;
+    let mut sender = http2_client(stream, &tasks).await;
     let request = connect("https://localhost/echo", "websocket");
     let (mut response, send) = open(&mut sender, request).await;
     assert_eq!(response.status(), 200);
