@@ -17,7 +17,7 @@ mod plain_http;
 
 pub use accept::{
     AcceptLoop, AcceptRules, Accepted, BindError, ClientLimit, ConnectionSlot, Listener,
-    ProxyProtocol, StreamMemory,
+    ProxyProtocol,
 };
 pub use connection::{Http, HttpConnection};
 pub use direct_responder::DirectResponder;

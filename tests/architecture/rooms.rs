@@ -2,13 +2,14 @@
 
 use super::graph::Graph;
 
-/// For each room, the rooms that it may import. The ground is the fifteen rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 26] = [
+/// For each room, the rooms that it may import. The ground is the sixteen rooms that may import none.
+pub(crate) const EDGES: [(&str, &[&str]); 27] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
     ("listener_names", &[]),
     ("log_limit", &[]),
+    ("memory", &[]),
     ("dns_client", &[]),
     ("http1", &[]),
     ("pem", &[]),
@@ -45,6 +46,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 26] = [
             "backoff",
             "dns_client",
             "http1",
+            "memory",
             "pem",
             "per_worker",
             "tasks",
@@ -60,6 +62,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 26] = [
             "listener_names",
             "name",
             "gcra",
+            "memory",
             "per_worker",
             "tasks",
             "prometheus",
@@ -74,6 +77,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 26] = [
             "gcra",
             "listener_names",
             "log_limit",
+            "memory",
             "per_worker",
             "tasks",
             "prometheus",
@@ -119,6 +123,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 26] = [
             "server",
             "listener_names",
             "log_limit",
+            "memory",
             "tls",
             "certs",
             "acme",

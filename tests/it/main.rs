@@ -155,6 +155,7 @@ mod server {
     mod listeners;
     mod plain_http;
     mod plain_sites;
+    mod stream_memory;
 }
 
 /// Commands, reloads, logs and metrics.

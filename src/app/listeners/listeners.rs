@@ -12,9 +12,8 @@ use super::listener_plan::{BoundListener, BoundListeners, ListenerPlan, PlannedL
 use super::server_builder::{ListenConfig, RulesBuilder, ServerBuilder, ServerState};
 use crate::app::Error;
 use crate::app::routing::TlsRules;
-use crate::server::{
-    AcceptLoop, AcceptRules, Accepted, ClientLimit, Https, Listener, PlainHttp, StreamMemory,
-};
+use crate::memory::StreamMemory;
+use crate::server::{AcceptLoop, AcceptRules, Accepted, ClientLimit, Https, Listener, PlainHttp};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls::{Acceptor, AcceptorRules};
 

@@ -13,12 +13,17 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
+use crate::memory::{ConnectionMemory, HeldBytes, Repayment, Upload, piece_size};
+
 /// Reads and writes the stream. Dropping it ends the stream after the written bytes are sent.
 pub struct StreamIo {
     receive: RecvStream,
-    send: SendStream<Bytes>,
+    send: SendStream<HeldBytes>,
     unread: Bytes,
     is_shut: bool,
+    memory: Arc<ConnectionMemory>,
+    repayment: Repayment,
+    upload: Option<Upload>,
     _hold: Box<dyn Any + Send + Sync>,
 }
 
@@ -43,16 +48,32 @@ impl OnTunnel {
 }
 
 impl StreamIo {
-    /// Reads from `receive` and writes to `send`. `hold` is dropped together with them.
+    /// Reads from `receive` and writes to `send`. What waits to be written is counted in `memory`. `hold` is dropped together
+    /// with them.
     #[must_use]
-    pub fn new(receive: RecvStream, send: SendStream<Bytes>, hold: impl Any + Send + Sync) -> Self {
+    pub fn new(
+        receive: RecvStream,
+        send: SendStream<HeldBytes>,
+        memory: Arc<ConnectionMemory>,
+        hold: impl Any + Send + Sync,
+    ) -> Self {
         Self {
             receive,
             send,
             unread: Bytes::new(),
             is_shut: false,
+            memory,
+            repayment: Repayment::default(),
+            upload: None,
             _hold: Box::new(hold),
         }
+    }
+
+    /// Records in `upload` how much is read.
+    #[must_use]
+    pub fn recording(mut self, upload: Option<Upload>) -> Self {
+        self.upload = upload;
+        self
     }
 }
 
@@ -60,7 +81,7 @@ impl Drop for StreamIo {
     /// Ends the stream. Otherwise it would be reset, and bytes that are not sent yet would be lost.
     fn drop(&mut self) {
         if !self.is_shut {
-            let _ = self.send.send_data(Bytes::new(), true);
+            let _ = self.send.send_data(HeldBytes::default(), true);
         }
     }
 }
@@ -70,7 +91,7 @@ impl Drop for StreamIo {
 /// Call this only when there is something to send, since a reservation takes a part of the connection's window that other
 /// streams wait for.
 fn poll_room(
-    stream: &mut SendStream<Bytes>,
+    stream: &mut SendStream<HeldBytes>,
     len: usize,
     cx: &mut Context<'_>,
 ) -> Poll<Result<usize, h2::Error>> {
@@ -104,6 +125,9 @@ impl AsyncRead for StreamIo {
         let len = self.unread.len().min(buf.remaining());
         buf.put_slice(&self.unread[..len]);
         self.unread.advance(len);
+        if let Some(upload) = &mut self.upload {
+            upload.record(len);
+        }
         let window = self.receive.flow_control();
         window.release_capacity(len).map_err(broken)?;
         Poll::Ready(Ok(()))
@@ -120,9 +144,12 @@ impl AsyncWrite for StreamIo {
             return Poll::Ready(Ok(0));
         }
         // No more than the client's window, or the library would hold the rest for as long as the window stays shut.
-        let len = ready!(poll_room(&mut self.send, buf.len(), cx)).map_err(broken)?;
-        let data = Bytes::copy_from_slice(&buf[..len]);
-        self.send.send_data(data, false).map_err(broken)?;
+        let this = &mut *self;
+        ready!(this.repayment.poll(&this.memory, cx));
+        let len = ready!(poll_room(&mut this.send, buf.len(), cx)).map_err(broken)?;
+        let held = this.memory.owe(piece_size(len));
+        let data = HeldBytes::new(Bytes::copy_from_slice(&buf[..len]), held);
+        this.send.send_data(data, false).map_err(broken)?;
         Poll::Ready(Ok(len))
     }
 
@@ -133,7 +160,9 @@ impl AsyncWrite for StreamIo {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !std::mem::replace(&mut self.is_shut, true) {
-            self.send.send_data(Bytes::new(), true).map_err(broken)?;
+            self.send
+                .send_data(HeldBytes::default(), true)
+                .map_err(broken)?;
         }
         Poll::Ready(Ok(()))
     }

@@ -324,9 +324,9 @@ fn is_clients_fault(error: &io::Error) -> bool {
 mod tests {
     use socket2::SockRef;
 
-    use super::super::client_memory::StreamMemory;
     use super::super::listener::{PROBE_AFTER, PROBE_EVERY};
     use super::*;
+    use crate::memory::StreamMemory;
 
     fn rules(trusted: &[&str], limit: u16) -> AcceptRules {
         let networks = trusted.iter().map(|network| network.parse().unwrap());

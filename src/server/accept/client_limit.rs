@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::client_memory::{ClientMemory, StreamMemory};
+use crate::memory::{ClientMemory, StreamMemory};
 use crate::proxy::{ClientKey, ClientShare};
 
 /// Memory for streams where no limit is configured, as for connections that no listener has accepted.

@@ -3,15 +3,11 @@
 mod accept_loop;
 mod bind_error;
 mod client_limit;
-mod client_memory;
 mod listener;
 mod proxy_protocol;
 
 pub use accept_loop::{AcceptLoop, AcceptRules, Accepted};
 pub use bind_error::BindError;
 pub use client_limit::{ClientLimit, ConnectionSlot};
-pub use client_memory::StreamMemory;
 pub use listener::Listener;
 pub use proxy_protocol::ProxyProtocol;
-
-pub(super) use client_memory::ClientMemory;

@@ -13,7 +13,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::client_resets::ClientResets;
 use super::connection_error::ConnectionError;
-use super::connection_memory::ConnectionMemory;
 use super::deadlines::Deadlines;
 use super::driver::Driver;
 use super::http1::{self, Http1};
@@ -21,6 +20,7 @@ use super::http2::{self, Http2};
 use super::received_bytes::ReceivedBytes;
 use super::request_handler::RequestHandler;
 use super::tracked_stream::TrackedStream;
+use crate::memory::ConnectionMemory;
 use crate::proxy::{
     ConnInfo, CurrentRouter, CutTarget, ProxyService, RejectedEarly, WorkerRefusals,
 };
@@ -116,14 +116,13 @@ impl Http {
             direct: self.direct.clone(),
             info: Arc::new(info),
             deadlines: Arc::clone(&deadlines),
-            memory: Arc::clone(&memory),
+            memory,
             resets: ClientResets::new(),
             body_timeout: self.limits.body_timeout,
         });
         let stream = TrackedStream::new(stream, Arc::clone(&deadlines), slot);
         let handler = Arc::clone(&request_handler);
         let protocol = if is_h2 {
-            let stream = stream.recording(memory);
             let http2 = Http2::new(&self.http2, stream, handler, &self.tasks);
             Either::Left(Box::pin(http2))
         } else {

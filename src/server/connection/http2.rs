@@ -5,33 +5,28 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use h2::server::{Builder, Connection, Handshake, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connection_memory::HeldMemory;
 use super::deferred_flush::DeferredFlush;
 use super::driver::Protocol;
-use super::http2_stream;
+use super::http2_stream::{self, AdmittedRequest};
 use super::request_handler::RequestHandler;
+use crate::memory::{HeldBytes, UploadWindow, request_size, small_upload_size};
 use crate::proxy;
 use crate::server::options::Limits;
 use crate::tasks::Tasks;
 
-/// Bytes that a client may send ahead of a slow backend, on one stream and on all of them.
+/// Bytes that a client may send ahead of a slow backend, on one stream and, while a large upload runs, on all of them.
 const WINDOW: u32 = 1024 * 1024;
-/// Bytes that a client may send ahead on all streams until its first upload (the default of RFC 9113 section 6.9.2).
+/// Bytes that a client may send ahead on all streams otherwise (the default of RFC 9113 section 6.9.2).
 const FIRST_WINDOW: u32 = 65_535;
 /// Bytes of a response that may wait to be sent on one stream.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams of one connection that the client may reset before they are accepted.
 const RESETS_PENDING: usize = 20;
-/// Bytes that a running request holds in any case, such as its task and its state in the library.
-const REQUEST_SIZE: usize = 4 * 1024;
-/// Bytes that a field holds besides its name and its value.
-const FIELD_SIZE: usize = 32;
 /// Streams of one connection that may be reset because the client breaks the rules on them.
 const RESETS_FOR_FAULTS: usize = 128;
 
@@ -60,15 +55,17 @@ pub(super) struct Http2<'a, S> {
     /// The stream of the state.
     stream: DeferredFlush<S>,
     is_draining: bool,
-    /// Memory for the window of uploads, once there was one.
-    window: Option<HeldMemory>,
+    uploads: Arc<UploadWindow>,
+    is_wide: bool,
+    /// `true` once the client was given the wide window. What is left of it cannot be taken back.
+    was_wide: bool,
     /// `true` once the connection is closed because of a flood of resets.
     is_flooded: bool,
 }
 
 enum State<S> {
-    Handshake(Handshake<DeferredFlush<S>, Bytes>),
-    Serving(Connection<DeferredFlush<S>, Bytes>),
+    Handshake(Handshake<DeferredFlush<S>, HeldBytes>),
+    Serving(Connection<DeferredFlush<S>, HeldBytes>),
 }
 
 impl<'a, S> Http2<'a, S>
@@ -82,6 +79,7 @@ where
         handler: Arc<RequestHandler>,
         tasks: &'a Tasks,
     ) -> Self {
+        let memory = Arc::clone(&handler.memory);
         let stream = DeferredFlush::new(io);
         Self {
             handler,
@@ -89,14 +87,16 @@ where
             state: State::Handshake(builder.handshake(stream.handle())),
             stream,
             is_draining: false,
-            window: None,
+            uploads: UploadWindow::new(memory, (WINDOW - FIRST_WINDOW) as usize),
+            is_wide: false,
+            was_wide: false,
             is_flooded: false,
         }
     }
 
     /// Has a task answer `request`, unless the client has no memory left for it.
-    fn spawn(&mut self, request: Request<RecvStream>, mut reply: SendResponse<Bytes>) {
-        let Some(held) = self.handler.memory.hold(size(&request)) else {
+    fn spawn(&mut self, request: Request<RecvStream>, mut reply: SendResponse<HeldBytes>) {
+        let Some(admitted) = self.admit(request) else {
             // The client may send the request again, since it was not processed (RFC 9113 section 8.7).
             reply.send_reset(Reason::REFUSED_STREAM);
             self.handler
@@ -105,24 +105,38 @@ where
                 .count(proxy::Reason::StreamMemory);
             return;
         };
-        if !request.body().is_end_stream() {
-            self.open_window();
-        }
         let handler = Arc::clone(&self.handler);
-        self.tasks.spawn(async move {
-            http2_stream::serve(handler, request, reply).await;
-            drop(held);
-        });
+        self.tasks
+            .spawn(http2_stream::serve(handler, admitted, reply));
     }
 
-    /// Opens the connection's window for uploads, if the client has memory left for that.
-    fn open_window(&mut self) {
-        if self.window.is_some() {
-            return;
+    /// Takes the memory for `request`. Returns `None` if the client has its share.
+    fn admit(&self, request: Request<RecvStream>) -> Option<AdmittedRequest> {
+        let mut size = request_size(&request);
+        let mut upload = None;
+        if !request.body().is_end_stream() {
+            match small_upload_size(request.headers()) {
+                Some(length) => size += length,
+                None if self.was_wide => upload = Some(self.uploads.begin_wide()?),
+                None => upload = Some(self.uploads.begin()),
+            }
         }
-        self.window = self.handler.memory.hold((WINDOW - FIRST_WINDOW) as usize);
-        if let (Some(_), State::Serving(connection)) = (&self.window, &mut self.state) {
-            connection.set_target_window_size(WINDOW);
+        Some(AdmittedRequest {
+            held: self.handler.memory.hold(size)?,
+            request,
+            upload,
+        })
+    }
+
+    /// Opens the connection's window when a large upload runs, and lets it close again after the last one.
+    fn adjust_window(&mut self) {
+        let is_wide = self.uploads.is_wide();
+        if is_wide != self.is_wide
+            && let State::Serving(connection) = &mut self.state
+        {
+            self.is_wide = is_wide;
+            self.was_wide |= is_wide;
+            connection.set_target_window_size(if is_wide { WINDOW } else { FIRST_WINDOW });
         }
     }
 
@@ -142,14 +156,6 @@ where
     }
 }
 
-/// Returns the bytes that a request holds until its response is over.
-fn size(request: &Request<RecvStream>) -> usize {
-    let fields = request.headers().iter();
-    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_SIZE);
-    let target = request.uri().path_and_query();
-    REQUEST_SIZE + fields.sum::<usize>() + target.map_or(0, |target| target.as_str().len())
-}
-
 impl<S> Http2<'_, S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -158,6 +164,7 @@ where
     fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
             self.end_flood();
+            self.adjust_window();
             match &mut self.state {
                 State::Handshake(handshake) => {
                     let mut connection = ready!(Pin::new(handshake).poll(cx))?;
@@ -188,10 +195,6 @@ where
         let ended = self.poll_streams(cx);
         if ended.is_pending() {
             self.stream.flush_deferred(cx);
-            let handler = &self.handler;
-            if !handler.deadlines.is_write_blocked() {
-                handler.memory.all_written();
-            }
         }
         ended
     }

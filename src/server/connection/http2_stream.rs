@@ -9,28 +9,40 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use tracing::debug;
 
 use super::request_handler::RequestHandler;
 use super::response_sender::{Broken, ResponseSender};
 use super::tracked_body::{RequestMark, TrackedBody};
+use crate::memory::{HeldBytes, HeldMemory, SMALL_HEAD, TUNNEL_SIZE, Upload, head_size};
 use crate::proxy::{self, Body, BodyError, ClientBody, Interims, OnTunnel, StreamBody, StreamIo};
+
+/// Bytes that a connection may hold beyond its client's share when a large head comes from a backend.
+const MOST_DEBT: usize = 128 * 1024;
+
+/// A request that its client has memory for.
+pub(super) struct AdmittedRequest {
+    pub(super) request: Request<RecvStream>,
+    pub(super) held: HeldMemory,
+    /// Its upload, unless it has none or a small one.
+    pub(super) upload: Option<Upload>,
+}
 
 /// Answers the request of a stream, until the client resets it.
 pub(super) async fn serve(
     handler: Arc<RequestHandler>,
-    request: Request<RecvStream>,
-    mut reply: SendResponse<Bytes>,
+    admitted: AdmittedRequest,
+    mut reply: SendResponse<HeldBytes>,
 ) {
-    let answered = if *request.method() == Method::CONNECT {
+    let answered = if *admitted.request.method() == Method::CONNECT {
         // Boxed, so that the tasks of all other requests have no room for it.
-        Box::pin(connect(&handler, request, &mut reply)).await
+        Box::pin(connect(&handler, admitted, &mut reply)).await
     } else {
-        answer(&handler, request, &mut reply).await
+        answer(&handler, admitted, &mut reply).await
     };
     let Err(error) = answered else {
         return;
@@ -58,39 +70,49 @@ pub(super) async fn serve(
 
 async fn answer(
     handler: &Arc<RequestHandler>,
-    request: Request<RecvStream>,
-    reply: &mut SendResponse<Bytes>,
+    admitted: AdmittedRequest,
+    reply: &mut SendResponse<HeldBytes>,
 ) -> Result<(), Broken> {
-    let (head, stream) = request.into_parts();
-    let body = StreamBody::new(stream, &head.headers);
+    let (head, stream) = admitted.request.into_parts();
+    let body = StreamBody::new(stream, &head.headers).recording(admitted.upload);
     let interims = Interims::default();
     let request = Request::from_parts(head, body);
     let call = handler.call(request, Some(interims.clone()));
-    let response = await_answer(call, &interims, reply).await?;
-    send(handler, response, reply).await
+    let mut heads = LargeHeads::new(handler);
+    let response = await_answer(call, &interims, reply, &mut heads).await?;
+    send(heads, response, reply, admitted.held).await
 }
 
 /// Answers a CONNECT, which may become a tunnel (RFC 8441 section 5). It has no body until then.
 async fn connect(
     handler: &Arc<RequestHandler>,
-    request: Request<RecvStream>,
-    reply: &mut SendResponse<Bytes>,
+    admitted: AdmittedRequest,
+    reply: &mut SendResponse<HeldBytes>,
 ) -> Result<(), Broken> {
-    let (mut head, stream) = request.into_parts();
+    let mut held = admitted.held;
+    let (mut head, stream) = admitted.request.into_parts();
     let (tunnel, on_tunnel) = OnTunnel::new();
     head.extensions.insert(on_tunnel);
     // The tunnel outlives its response, and its connection must not count as idle.
     let mark = RequestMark::new(Arc::clone(&handler.deadlines));
     let interims = Interims::default();
     let call = handler.call(Request::from_parts(head, ClientBody::Empty), None);
-    let response = await_answer(call, &interims, reply).await?;
+    let mut heads = LargeHeads::new(handler);
+    let response = await_answer(call, &interims, reply, &mut heads).await?;
     if !response.status().is_success() {
-        return send(handler, response, reply).await;
+        return send(heads, response, reply, held).await;
+    }
+    if !held.grow(TUNNEL_SIZE) {
+        return Err(Broken::OverShare);
     }
     let (head, _) = complete_head(response);
-    let sending = reply.send_response(head, false)?;
+    heads.count(head.headers())?;
+    let mut sending = reply.send_response(head, false)?;
+    heads.send_mark(&mut sending)?;
+    let memory = Arc::clone(&handler.memory);
+    let io = StreamIo::new(stream, sending, memory, (mark, held)).recording(admitted.upload);
     // If nobody waits for the tunnel any more, it is dropped here, which resets the stream.
-    let _ = tunnel.send(StreamIo::new(stream, sending, mark));
+    let _ = tunnel.send(io);
     Ok(())
 }
 
@@ -98,7 +120,8 @@ async fn connect(
 async fn await_answer<F>(
     mut call: Pin<Box<F>>,
     interims: &Interims,
-    reply: &mut SendResponse<Bytes>,
+    reply: &mut SendResponse<HeldBytes>,
+    heads: &mut LargeHeads<'_>,
 ) -> Result<F::Output, Broken>
 where
     F: Future,
@@ -113,6 +136,7 @@ where
         }
         while let Poll::Ready(responses) = waiting {
             for interim in responses {
+                heads.count(interim.headers())?;
                 reply.send_informational(interim)?;
             }
             waiting = interims.poll_take(cx);
@@ -141,21 +165,72 @@ fn now() -> HeaderValue {
     HeaderValue::try_from(now).expect("a date is visible ASCII")
 }
 
-/// Sends a whole response.
+/// The large heads of one response, which wait to be written. Small ones are counted with the request.
+struct LargeHeads<'h> {
+    handler: &'h RequestHandler,
+    held: Option<HeldMemory>,
+}
+
+impl<'h> LargeHeads<'h> {
+    fn new(handler: &'h RequestHandler) -> Self {
+        Self {
+            handler,
+            held: None,
+        }
+    }
+
+    /// Counts a head with these fields. Fails if it is large and the client holds far more than its share.
+    fn count(&mut self, fields: &HeaderMap) -> Result<(), Broken> {
+        let size = head_size(fields);
+        if size <= SMALL_HEAD {
+            return Ok(());
+        }
+        let memory = &self.handler.memory;
+        if memory.debt() > MOST_DEBT {
+            return Err(Broken::OverShare);
+        }
+        let head = memory.owe(size);
+        match &mut self.held {
+            Some(held) => held.merge(head),
+            None => self.held = Some(head),
+        }
+        Ok(())
+    }
+
+    /// Sends an empty chunk after large heads. Their memory is given back when it is written, which only data shows.
+    fn send_mark(&mut self, stream: &mut SendStream<HeldBytes>) -> Result<(), h2::Error> {
+        match self.held.take() {
+            Some(held) => stream.send_data(HeldBytes::new(Bytes::new(), held), false),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sends a whole response, whose request is `held` until it is written.
 async fn send(
-    handler: &RequestHandler,
+    mut heads: LargeHeads<'_>,
     response: Response<TrackedBody<Body>>,
-    reply: &mut SendResponse<Bytes>,
+    reply: &mut SendResponse<HeldBytes>,
+    mut held: HeldMemory,
 ) -> Result<(), Broken> {
     let (head, body) = complete_head(response);
-    let is_over = body.is_end_stream();
-    let stream = reply.send_response(head, is_over)?;
-    if is_over {
+    heads.count(head.headers())?;
+    let handler = heads.handler;
+    if !body.is_end_stream() {
+        let mut stream = reply.send_response(head, false)?;
+        heads.send_mark(&mut stream)?;
+        return ResponseSender::new(stream, handler, held).send(body).await;
+    }
+    if heads.held.is_none() && !handler.is_congested() {
+        reply.send_response(head, true)?;
         return Ok(());
     }
-    let memory = Arc::clone(&handler.memory);
-    let sender = ResponseSender::new(stream, handler.body_timeout, memory);
-    sender.send(body).await
+    let mut stream = reply.send_response(head, false)?;
+    if let Some(heads) = heads.held {
+        held.merge(heads);
+    }
+    stream.send_data(HeldBytes::new(Bytes::new(), held), true)?;
+    Ok(())
 }
 
 /// Returns the error code for a response that breaks off: CANCEL if the backend cancelled it.

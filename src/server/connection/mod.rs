@@ -2,7 +2,6 @@
 
 mod client_resets;
 mod connection_error;
-mod connection_memory;
 mod deadlines;
 mod deferred_flush;
 mod driver;

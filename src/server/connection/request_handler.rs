@@ -9,9 +9,9 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::client_resets::ClientResets;
-use super::connection_memory::ConnectionMemory;
 use super::deadlines::Deadlines;
 use super::tracked_body::{RequestMark, TrackedBody};
+use crate::memory::ConnectionMemory;
 use crate::proxy::{Body, ClientBody, ConnInfo, Http1Body, Interims, ProxyService};
 use crate::server::direct_responder::DirectResponder;
 
@@ -30,6 +30,11 @@ pub(super) struct RequestHandler {
 }
 
 impl RequestHandler {
+    /// `true` if what is handed to the protocol may wait for long: the client reads nothing, or has many requests.
+    pub(super) fn is_congested(&self) -> bool {
+        self.deadlines.is_write_blocked() || self.memory.is_busy()
+    }
+
     /// Returns a body whose progress is recorded for the deadlines.
     pub(super) fn tracked(&self, body: Incoming) -> Http1Body {
         Http1Body::new(body, Arc::clone(self.deadlines.upload_left()))

@@ -2,16 +2,15 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::{Body as _, Frame};
 
-use super::connection_memory::{ConnectionMemory, HeldMemory};
+use super::request_handler::RequestHandler;
 use super::tracked_body::TrackedBody;
+use crate::memory::{ChunkSizes, HeldBytes, HeldMemory, Repayment, SMALL_HEAD, head_size};
 use crate::proxy::{Body, BodyError, ProgressTimeout};
 
 /// Reasons why a response is not sent to its end.
@@ -26,7 +25,7 @@ pub(super) enum Broken {
     /// The client did not read the stream in time.
     #[error("the client does not read the stream")]
     Stalled,
-    /// The streams of the client hold as much as they may.
+    /// The streams of the client hold more than they may.
     #[error("the client reads too little of too many streams")]
     OverShare,
     /// The response's body failed.
@@ -35,27 +34,35 @@ pub(super) enum Broken {
 }
 
 /// The sending half of a stream whose response has begun.
-pub(super) struct ResponseSender {
-    stream: SendStream<Bytes>,
+pub(super) struct ResponseSender<'h> {
+    stream: SendStream<HeldBytes>,
+    handler: &'h RequestHandler,
     stall: ProgressTimeout,
-    memory: Arc<ConnectionMemory>,
-    /// Data that waits for the client.
-    held: Option<HeldMemory>,
+    /// Limits the wait for a turn, while the connection holds more than it may.
+    turn: ProgressTimeout,
+    repayment: Repayment,
+    sizes: ChunkSizes,
+    /// Memory of the request and of the response's head, held until the end of the response is written.
+    held: HeldMemory,
 }
 
-impl ResponseSender {
-    /// Sends on `stream`. The client must take some of the data within each `body_timeout`.
-    /// Data that waits is counted in `memory`.
+impl<'h> ResponseSender<'h> {
+    /// Sends on `stream`. The client must take some of the data within each `body-timeout`. While its connection holds more
+    /// than it may, no more is read from the backend.
     pub(super) fn new(
-        stream: SendStream<Bytes>,
-        body_timeout: Duration,
-        memory: Arc<ConnectionMemory>,
+        stream: SendStream<HeldBytes>,
+        handler: &'h RequestHandler,
+        held: HeldMemory,
     ) -> Self {
         Self {
             stream,
-            stall: ProgressTimeout::new(body_timeout),
-            memory,
-            held: None,
+            handler,
+            stall: ProgressTimeout::new(handler.body_timeout),
+            // A response that its client does not read may be before this one.
+            turn: ProgressTimeout::new(2 * handler.body_timeout),
+            repayment: Repayment::default(),
+            sizes: ChunkSizes::default(),
+            held,
         }
     }
 
@@ -64,7 +71,7 @@ impl ResponseSender {
         let mut body = pin!(body);
         loop {
             let Some(frame) = self.next_frame(body.as_mut()).await? else {
-                self.stream.send_data(Bytes::new(), true)?;
+                self.send_mark(true)?;
                 return Ok(());
             };
             match frame.into_data() {
@@ -77,6 +84,11 @@ impl ResponseSender {
                 }
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
+                        let size = head_size(&trailers);
+                        self.held.merge(self.handler.memory.owe(size));
+                        if size > SMALL_HEAD || self.handler.is_congested() {
+                            self.send_mark(false)?;
+                        }
                         self.stream.send_trailers(trailers)?;
                         return Ok(());
                     }
@@ -93,9 +105,19 @@ impl ResponseSender {
             if let Poll::Ready(reason) = self.stream.poll_reset(cx)? {
                 return Poll::Ready(Err(Broken::Reset(reason)));
             }
+            ready!(self.poll_turn(cx))?;
             body.as_mut().poll_frame(cx).map(Ok)
         });
         frame.await?.transpose().map_err(Broken::Body)
+    }
+
+    /// Waits until the connection holds no more than it may.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if self.repayment.poll(&self.handler.memory, cx).is_pending() {
+            return self.turn.poll_elapsed(cx).map(|()| Err(Broken::Stalled));
+        }
+        self.turn.reset();
+        Poll::Ready(Ok(()))
     }
 
     /// Sends `data`, and with it the end of the stream if it `is_last`.
@@ -103,21 +125,36 @@ impl ResponseSender {
     /// Only what fits into the client's window is handed to the library. Otherwise the rest would wait there, out of reach of
     /// the time-out, after this task has ended.
     async fn send_data(&mut self, mut data: Bytes, is_last: bool) -> Result<(), Broken> {
-        if data.is_empty() && is_last {
-            self.stream.send_data(data, true)?;
+        if data.is_empty() {
+            if is_last {
+                self.send_mark(true)?;
+            }
             return Ok(());
         }
+        let mut held = self.handler.memory.owe(self.sizes.of(&data));
         while !data.is_empty() {
             let room = poll_fn(|cx| self.poll_room(data.len(), cx)).await?;
             self.stall.reset();
-            self.held = None;
             let part = data.split_to(room.min(data.len()));
-            if !self.memory.queue(part.len()) {
-                return Err(Broken::OverShare);
+            let mut held = held.split(if data.is_empty() {
+                usize::MAX
+            } else {
+                part.len()
+            });
+            let is_end = is_last && data.is_empty();
+            if is_end {
+                held.merge(self.held.split(usize::MAX));
             }
-            self.stream.send_data(part, is_last && data.is_empty())?;
+            self.stream.send_data(HeldBytes::new(part, held), is_end)?;
         }
         Ok(())
+    }
+
+    /// Sends an empty chunk. The memory that is held for the whole response is given back when it is written.
+    fn send_mark(&mut self, is_end: bool) -> Result<(), h2::Error> {
+        let held = self.held.split(usize::MAX);
+        let mark = HeldBytes::new(Bytes::new(), held);
+        self.stream.send_data(mark, is_end)
     }
 
     /// Waits until the client takes some of `len` bytes.
@@ -138,12 +175,6 @@ impl ResponseSender {
                     }));
                 }
                 Poll::Pending => {
-                    if self.held.is_none() {
-                        self.held = self.memory.hold(len);
-                        if self.held.is_none() {
-                            return Poll::Ready(Err(Broken::OverShare));
-                        }
-                    }
                     return self.stall.poll_elapsed(cx).map(|()| Err(Broken::Stalled));
                 }
             }

@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection_memory::ConnectionMemory;
 use super::deadlines::Deadlines;
 use super::half_close::HalfClose;
 use super::received_bytes::ReceivedBytes;
@@ -24,8 +23,6 @@ pub(in crate::server) struct TrackedStream<S> {
     half_close: Option<HalfClose>,
     received: Option<Arc<ReceivedBytes>>,
     deadlines: Arc<Deadlines>,
-    /// Memory of the connection's streams, if it has several.
-    memory: Option<Arc<ConnectionMemory>>,
     _slot: ConnectionSlot,
 }
 
@@ -41,16 +38,7 @@ impl<S> TrackedStream<S> {
             half_close: None,
             received: None,
             deadlines,
-            memory: None,
             _slot: slot.into(),
-        }
-    }
-
-    /// Records in `memory` what is written.
-    pub(super) fn recording(self, memory: Arc<ConnectionMemory>) -> Self {
-        Self {
-            memory: Some(memory),
-            ..self
         }
     }
 
@@ -74,13 +62,6 @@ impl<S> TrackedStream<S> {
     /// Puts bytes back that were read too early. Nothing may be left of bytes that were put back before.
     pub(super) fn unread(&mut self, bytes: Bytes) {
         self.unread = bytes;
-    }
-
-    fn record_written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let (Some(memory), Poll::Ready(Ok(written))) = (&self.memory, &result) {
-            memory.written(*written);
-        }
-        self.record(result)
     }
 
     fn record<T>(&self, result: Poll<T>) -> Poll<T> {
@@ -138,7 +119,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.record_written(result)
+        self.record(result)
     }
 
     fn poll_write_vectored(
@@ -147,7 +128,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.record_written(result)
+        self.record(result)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::buffered_body::BufferedBody;
+use crate::memory::Upload;
 use crate::upstream::error::BodyError;
 
 /// Request body from an HTTP/1.1 or HTTP/2 client.
@@ -44,6 +45,7 @@ pub struct StreamBody {
     left: Option<u64>,
     has_data: bool,
     is_over: bool,
+    upload: Option<Upload>,
 }
 
 impl From<Http1Body> for ClientBody {
@@ -123,14 +125,25 @@ impl StreamBody {
             left: length,
             has_data: !is_over,
             is_over,
+            upload: None,
         }
+    }
+
+    /// Records in `upload` how much is read, until the body has ended.
+    #[must_use]
+    pub fn recording(self, upload: Option<Upload>) -> Self {
+        Self { upload, ..self }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
         let Some(data) = ready!(self.stream.poll_data(cx)?) else {
             self.has_data = false;
+            self.upload = None;
             return Poll::Ready(None);
         };
+        if let Some(upload) = &mut self.upload {
+            upload.record(data.len());
+        }
         self.stream.flow_control().release_capacity(data.len())?;
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(data.len() as u64);

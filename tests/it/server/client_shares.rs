@@ -21,16 +21,16 @@ use crate::harness::proxy::{Proxy, ProxySetup};
 /// Setting of the window of each stream.
 const INITIAL_WINDOW_SIZE: u16 = 4;
 /// Share of one client in `stream-memory = "16m"`.
-const SHARE: u64 = 4 << 20;
+pub(super) const SHARE: u64 = 4 << 20;
 /// Bytes of a connection besides: its own part of the streams' memory, TLS and buffers, unoptimized.
-const CONNECTION: u64 = 400 << 10;
+pub(super) const CONNECTION: u64 = 400 << 10;
 
-fn setup(app: &App, rest: &str) -> ProxySetup {
+pub(super) fn setup(app: &App, rest: &str) -> ProxySetup {
     let text = format!("[sites]\n\"localhost\" = \"{}\"\n{rest}\n", app.address);
     ProxySetup::new().proxyfile(&text)
 }
 
-async fn with_little_memory() -> (App, Proxy) {
+pub(super) async fn with_little_memory() -> (App, Proxy) {
     let app = App::start().await;
     let limits = "[limits]\nstream-memory = \"16m\"";
     let proxy = setup(&app, limits).start().await;
@@ -53,7 +53,7 @@ async fn neighbour(client: &Client, proxy: SocketAddr) -> TlsStream<TcpStream> {
 }
 
 /// Checks that another client than the greedy one is served.
-async fn assert_neighbour_is_served(proxy: &Proxy) {
+pub(super) async fn assert_neighbour_is_served(proxy: &Proxy) {
     let mut stream = neighbour(&proxy.client(), proxy.https()).await;
     let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
@@ -79,7 +79,7 @@ async fn responses_that_a_client_does_not_read_are_bounded_in_sum() {
                 .get(2 * number + 1, "localhost", "/download?200000")
                 .await;
         }
-        // Each stream gets its head, or is refused. Most of those with a head are reset too.
+        // Each stream gets its head, or is refused.
         let pause = Duration::from_millis(500);
         loop {
             let frame = match timeout(pause, frames.next()).await {
@@ -97,7 +97,7 @@ async fn responses_that_a_client_does_not_read_are_bounded_in_sum() {
         open.push(frames);
     }
 
-    let grown = proxy.memory() - before;
+    let grown = 1024 * (proxy.memory() - before);
 
     assert!(
         grown < 3 * SHARE + CONNECTIONS * CONNECTION,
@@ -145,7 +145,7 @@ async fn heads_below_the_limit_are_bounded_in_sum() {
         );
     }
 
-    let grown = proxy.memory() - before;
+    let grown = 1024 * (proxy.memory() - before);
 
     assert!(refused > 300, "{refused}");
     assert!(

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, stream};
@@ -30,6 +31,7 @@ pub(crate) struct App {
 struct Shared {
     gate: Semaphore,
     waiting: Notify,
+    answered: AtomicUsize,
 }
 
 impl App {
@@ -39,6 +41,7 @@ impl App {
         let shared = Arc::new(Shared {
             gate: Semaphore::new(0),
             waiting: Notify::new(),
+            answered: AtomicUsize::new(0),
         });
         let tasks = Tasks::new();
         tasks.spawn(serve(listener, Arc::clone(&shared), tasks.clone()));
@@ -48,6 +51,11 @@ impl App {
     /// Waits until a request for `/gate` has arrived.
     pub(crate) async fn gate_reached(&self) {
         self.shared.waiting.notified().await;
+    }
+
+    /// Number of requests for a large head so far.
+    pub(crate) fn answered(&self) -> usize {
+        self.shared.answered.load(Ordering::Relaxed)
     }
 
     /// Lets the app answer one request for `/gate`.
@@ -74,6 +82,10 @@ async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     Ok(match request.uri().path() {
         "/upload" => text(count(request.into_body()).await.to_string()),
+        "/large-head" => {
+            shared.answered.fetch_add(1, Ordering::Relaxed);
+            large_head(request.uri().query().unwrap().parse().unwrap())
+        }
         "/download" => download(request.uri().query().unwrap().parse().unwrap()),
         "/host" => text(format!("{:?}", request.headers().get("host").unwrap())),
         "/fields" => text(fields(&request)),
@@ -105,6 +117,12 @@ async fn count(mut body: Incoming) -> u64 {
         count += frame.data_ref().map_or(0, |data| data.len() as u64);
     }
     count
+}
+
+/// A response with this number of bytes in its head.
+fn large_head(len: usize) -> Response<Body> {
+    let response = Response::builder().header("x-large", "y".repeat(len));
+    response.body(Full::default().boxed()).unwrap()
 }
 
 fn download(len: usize) -> Response<Body> {

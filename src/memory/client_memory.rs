@@ -1,11 +1,13 @@
-//! The memory that requests and responses over HTTP/2 hold, per client and in all. Knows no connections.
+//! The memory that requests and responses hold, per client and in all. Knows no connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// One client may hold this part of what is free. One client alone gets a quarter of all, two get a fifth each, and so on, so
-/// that some is always left for the next one.
-const PART: usize = 3;
+/// Part of the free memory that one client may hold. One client alone gets a quarter of all, two get a fifth each, and so on,
+/// so that some is always left for the next one.
+pub(super) const SHARE: usize = 3;
+/// Part of the free memory up to which a client gets windows for uploads, so that windows leave it some for the rest.
+pub(super) const SHARE_FOR_WINDOWS: usize = 2 * SHARE;
 
 /// Memory that the streams of all clients may hold.
 #[derive(Debug)]
@@ -32,22 +34,24 @@ impl StreamMemory {
 
 /// Memory that the streams of one client hold, over all its connections.
 #[derive(Debug)]
-pub(in crate::server) struct ClientMemory {
+pub struct ClientMemory {
     all: Arc<StreamMemory>,
     used: AtomicUsize,
 }
 
 impl ClientMemory {
     /// Counts the memory of one client as a part of `all`.
-    pub(in crate::server) fn new(all: &Arc<StreamMemory>) -> Arc<Self> {
+    #[must_use]
+    pub fn new(all: &Arc<StreamMemory>) -> Arc<Self> {
         Arc::new(Self {
             all: Arc::clone(all),
             used: AtomicUsize::new(0),
         })
     }
 
-    /// Takes `bytes`, to be given back. Returns `false` if they are more than the client may have.
-    pub(in crate::server) fn take(&self, bytes: usize) -> bool {
+    /// Takes `bytes`, to be given back. Returns `false` if the client would have more than one of so many `parts` of what is
+    /// free.
+    pub(super) fn take(&self, bytes: usize, parts: usize) -> bool {
         let of_all = self.all.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let own = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let free = self
@@ -55,14 +59,14 @@ impl ClientMemory {
             .limit
             .load(Ordering::Relaxed)
             .saturating_sub(of_all);
-        if own <= free / PART {
+        if own <= free / parts {
             return true;
         }
         self.give_back(bytes);
         false
     }
 
-    pub(in crate::server) fn give_back(&self, bytes: usize) {
+    pub(super) fn give_back(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
         self.all.used.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -76,7 +80,8 @@ mod tests {
     fn each_client_leaves_memory_for_the_next() {
         let all = StreamMemory::new(1000);
         let clients: Vec<_> = (0..3).map(|_| ClientMemory::new(&all)).collect();
-        let take_all = |client: &Arc<ClientMemory>| (0..).take_while(|_| client.take(1)).count();
+        let take_all =
+            |client: &Arc<ClientMemory>| (0..).take_while(|_| client.take(1, SHARE)).count();
         let taken: Vec<_> = clients.iter().map(take_all).collect();
         assert_eq!(taken, [250, 187, 140]);
 
@@ -88,10 +93,10 @@ mod tests {
     fn a_changed_limit_applies_at_once() {
         let all = StreamMemory::new(1000);
         let client = ClientMemory::new(&all);
-        assert!(client.take(200));
+        assert!(client.take(200, SHARE));
         all.set_limit(500);
-        assert!(!client.take(1));
+        assert!(!client.take(1, SHARE));
         all.set_limit(2000);
-        assert!(client.take(200));
+        assert!(client.take(200, SHARE));
     }
 }

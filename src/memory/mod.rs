@@ -1,0 +1,17 @@
+//! Memory that requests and responses hold: in all, per client and per connection. Knows no sockets.
+
+mod client_memory;
+mod connection_memory;
+mod held_bytes;
+mod held_sizes;
+mod repayment;
+mod upload_window;
+
+pub use client_memory::{ClientMemory, StreamMemory};
+pub use connection_memory::{ConnectionMemory, HeldMemory};
+pub use held_bytes::HeldBytes;
+pub use held_sizes::{
+    ChunkSizes, SMALL_HEAD, TUNNEL_SIZE, head_size, piece_size, request_size, small_upload_size,
+};
+pub use repayment::Repayment;
+pub use upload_window::{Upload, UploadWindow};

@@ -1,0 +1,226 @@
+//! The memory of HTTP/2 streams: all that a client leaves unread is counted, and nothing that is only possible. A client that
+//! reads gets all that it asked for.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use h2::client::SendRequest;
+use h2::ext::Protocol;
+use h2::{Reason, RecvStream};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use proxy::tasks::Tasks;
+use tokio::net::TcpSocket;
+
+use super::client_shares::{
+    CONNECTION, SHARE, assert_neighbour_is_served, setup, with_little_memory,
+};
+use crate::harness::admin::refused;
+use crate::harness::backends::web_app::App;
+use crate::harness::clients::http2_frames::{HEADERS, Http2Frames, RST_STREAM};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::Proxy;
+
+/// Bytes of its own that each connection may hold.
+const OWN: u64 = 64 << 10;
+/// Bytes that are counted for each request, and for each tunnel.
+const REQUEST: u64 = 16 << 10;
+const TUNNEL: u64 = 32 << 10;
+/// Bytes of the buffers of a connection to the backend, after a large head.
+const BACKEND_CONNECTION: u64 = 96 << 10;
+
+/// Opens an HTTP/2 connection of a client that lets its kernel take little.
+async fn frames_with_small_buffers(
+    proxy: &Proxy,
+) -> Http2Frames<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = soon(socket.connect(proxy.https())).await.unwrap();
+    let client = proxy.client().alpn("h2");
+    let stream = soon(client.over(stream, "localhost")).await.unwrap();
+    Http2Frames::start(stream, &[]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_heads_of_responses_that_a_client_does_not_read_are_bounded_in_sum() {
+    const CONNECTIONS: u64 = 10;
+    const STREAMS: u32 = 250;
+    // Given a client that asks for many responses with large heads, and reads none of them.
+    let (app, proxy) = with_little_memory().await;
+    let before = proxy.memory();
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut frames = frames_with_small_buffers(&proxy).await;
+        for number in 0..STREAMS {
+            let path = "/large-head?45000";
+            frames.get(2 * number + 1, "localhost", path).await;
+        }
+        open.push(frames);
+    }
+
+    // When the app has answered all that reach it.
+    let mut answered = 0;
+    while std::mem::replace(&mut answered, app.answered()) != answered || answered == 0 {
+        for _ in 0..20 {
+            assert_neighbour_is_served(&proxy).await;
+        }
+    }
+
+    // Then the proxy has not grown much. Once the client reads, each stream gets its head, or is refused.
+    let running = (SHARE + CONNECTIONS * OWN) / REQUEST;
+    let grown = 1024 * (proxy.peak_memory() - before);
+    assert!(
+        grown < 3 * SHARE + CONNECTIONS * CONNECTION + running * BACKEND_CONNECTION,
+        "{grown} bytes"
+    );
+    for mut frames in open {
+        let mut undecided: HashSet<u32> = (0..STREAMS).map(|number| 2 * number + 1).collect();
+        while !undecided.is_empty() {
+            let frame = frames.next().await.expect("the connection lives on");
+            if [HEADERS, RST_STREAM].contains(&frame.kind) {
+                undecided.remove(&frame.stream);
+            }
+        }
+    }
+}
+
+async fn h2_client(proxy: &Proxy, tasks: &Tasks) -> SendRequest<Bytes> {
+    let client = proxy.client().alpn("h2");
+    let stream = client.connect(proxy.https(), "localhost").await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(1 << 24)
+        .initial_connection_window_size(1 << 24);
+    let (sender, connection) = builder.handshake(stream).await.unwrap();
+    tasks.spawn(connection);
+    soon(sender.ready()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tunnels_of_one_client_are_bounded_in_sum() {
+    const CONNECTIONS: u64 = 4;
+    let (_app, proxy) = with_little_memory().await;
+    let tasks = Tasks::new();
+    let before = proxy.memory();
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for _ in 0..CONNECTIONS {
+        let mut sender = h2_client(&proxy, &tasks).await;
+        // The proxy's settings, which allow this method, come before its first response.
+        let request = Request::get("https://localhost/").body(()).unwrap();
+        soon(sender.send_request(request, true).unwrap().0)
+            .await
+            .unwrap();
+        for _ in 0..200 {
+            sender = soon(sender.ready()).await.unwrap();
+            let request = Request::builder()
+                .method(Method::CONNECT)
+                .uri("https://localhost/echo")
+                .extension(Protocol::from_static("websocket"))
+                .header("sec-websocket-version", "13")
+                .body(())
+                .unwrap();
+            let (response, stream) = sender.send_request(request, false).unwrap();
+            match soon(response).await {
+                Ok(response) => open.push((response, stream)),
+                Err(error) => {
+                    let reason = error.reason();
+                    let refusals = [Reason::REFUSED_STREAM, Reason::ENHANCE_YOUR_CALM];
+                    assert!(
+                        reason.is_some_and(|reason| refusals.contains(&reason)),
+                        "{error}"
+                    );
+                    refused += 1;
+                }
+            }
+        }
+    }
+
+    let most = (SHARE + CONNECTIONS * OWN) / TUNNEL;
+    assert!(open.len() as u64 <= most, "{}", open.len());
+    assert_eq!(open.len() + refused, 800);
+    let grown = 1024 * (proxy.memory() - before);
+    assert!(
+        grown < 3 * SHARE + CONNECTIONS * CONNECTION,
+        "{grown} bytes"
+    );
+    assert_neighbour_is_served(&proxy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_that_have_uploaded_take_nothing_from_their_neighbours() {
+    // Given an office whose idle connections have each sent a file.
+    let app = App::start().await;
+    let proxy = setup(&app, "").start().await;
+    let client = proxy.client();
+    let mut idle = Vec::new();
+    for _ in 0..75 {
+        let mut sender = client.http2(proxy.https(), "localhost").await;
+        let file = Full::from(vec![b'x'; 100_000]);
+        let request = Request::post("https://localhost/upload")
+            .body(file)
+            .unwrap();
+        let response = soon(sender.send_request(request)).await.unwrap();
+        let body = soon(response.into_body().collect()).await.unwrap();
+        assert_eq!(body.to_bytes(), "100000");
+        idle.push(sender);
+    }
+
+    // When the others work, then each gets what it asks for.
+    let mut working = Vec::new();
+    for _ in 0..4 {
+        working.push(client.http2(proxy.https(), "localhost").await);
+    }
+    let requests = working.iter().flat_map(|sender| {
+        let paths = std::iter::repeat_n("/", 60).chain(std::iter::repeat_n("/download?1000000", 6));
+        paths.map(|path| {
+            let request = Request::get(format!("https://localhost{path}")).body(Full::default());
+            let mut sender = sender.clone();
+            async move {
+                let response = sender.send_request(request.unwrap()).await.unwrap();
+                let body = response.into_body().collect().await.unwrap();
+                body.to_bytes().len()
+            }
+        })
+    });
+    let lens = soon(join_all(requests)).await;
+    assert_eq!(lens.iter().sum::<usize>(), 4 * (60 * 5 + 6 * 1_000_000));
+    refused(&proxy, &[]).await;
+    drop(idle);
+}
+
+/// Reads a whole body.
+async fn read(mut body: RecvStream) -> usize {
+    let mut len = 0;
+    while let Some(data) = body.data().await {
+        let data = data.unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        len += data.len();
+    }
+    len
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn responses_beyond_a_share_wait_and_are_complete() {
+    // Given memory for the requests of a client, and for hardly more.
+    let app = App::start().await;
+    let limits = "[limits]\nstream-memory = \"512k\"";
+    let proxy = setup(&app, limits).start().await;
+    let tasks = Tasks::new();
+    let mut sender = h2_client(&proxy, &tasks).await;
+
+    // When it asks for all at once and reads all.
+    let mut downloads = Vec::new();
+    for _ in 0..10 {
+        let request = Request::get("https://localhost/download?1000000")
+            .body(())
+            .unwrap();
+        downloads.push(sender.send_request(request, true).unwrap().0);
+    }
+    let read = downloads
+        .into_iter()
+        .map(async |response| read(response.await.unwrap().into_body()).await);
+
+    // Then it gets all.
+    assert_eq!(soon(join_all(read)).await, [1_000_000; 10]);
+}
