@@ -14,8 +14,6 @@ use crate::server::options::Limits;
 /// busy connection, and so short that many new connections do not have buffers all at once.
 pub(super) const PARK_AFTER: Duration = Duration::from_millis(50);
 
-/// Time for which a client that has closed its sending side is taken to wait for the answer, and not to have left.
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// Time after which an upload that was not read to its end when the client closed its sending side is taken for cut.
 const UPLOAD_WAIT: Duration = Duration::from_secs(1);
 
@@ -142,10 +140,15 @@ impl Deadlines {
         &self.upload_left
     }
 
-    /// Returns for how long the end of what the client sends is kept from the protocol, which would cancel the request.
-    /// `None` if no answer is awaited.
-    pub(super) fn wait_after_end(&self) -> Option<Duration> {
-        if self.is_h2 || self.requests.load(Ordering::Relaxed) == 0 {
+    /// `true` while requests run.
+    pub(super) fn has_requests(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns for how long the end of what the client sends is kept from the protocol, which would cancel the request: for
+    /// `answer_wait` if all of the request has come. `None` if no answer is awaited.
+    pub(super) fn wait_after_end(&self, answer_wait: Duration) -> Option<Duration> {
+        if self.is_h2 || !self.has_requests() {
             return None;
         }
         let is_uploading =
@@ -153,7 +156,7 @@ impl Deadlines {
         Some(if is_uploading {
             UPLOAD_WAIT
         } else {
-            ANSWER_WAIT
+            answer_wait
         })
     }
 

@@ -1,8 +1,9 @@
-//! Clients that close their sending side after a request, and still want its answer. Nothing tells them apart from
-//! clients that have left, until something is sent to them.
+//! Clients that close their sending side after a request, and still want its answer. Nothing tells them apart from clients that
+//! have left, until something is sent to them. The answer may therefore pause for a limited time only.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -12,30 +13,37 @@ use super::deadlines::Deadlines;
 #[derive(Debug)]
 pub(super) struct HalfClose {
     since: Instant,
+    answer_wait: Duration,
     timer: Pin<Box<Sleep>>,
 }
 
 impl HalfClose {
-    /// Records that the client's sending side has just ended.
-    pub(super) fn new() -> Self {
+    /// Records that the client's sending side has just ended. Each pause of the answer may last for `answer_wait`.
+    pub(super) fn new(answer_wait: Duration) -> Self {
         let since = Instant::now();
         Self {
             since,
+            answer_wait,
             timer: Box::pin(sleep_until(since)),
         }
     }
 
+    /// Records that some of the answer was sent.
+    pub(super) fn written(&mut self) {
+        self.since = Instant::now();
+    }
+
     /// Waits until the protocol may see the end: at once if no answer is awaited, else when its time is over.
     pub(super) fn poll_over(&mut self, deadlines: &Deadlines, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(wait) = deadlines.wait_after_end() {
+        while let Some(wait) = deadlines.wait_after_end(self.answer_wait) {
             let until = self.since + wait;
+            if until <= Instant::now() {
+                break;
+            }
             if self.timer.deadline() != until {
                 self.timer.as_mut().reset(until);
             }
             ready!(self.timer.as_mut().poll(cx));
-            if deadlines.wait_after_end().is_none_or(|now| now == wait) {
-                break;
-            }
         }
         Poll::Ready(())
     }
@@ -46,14 +54,15 @@ mod tests {
     use std::future::poll_fn;
     use std::sync::Arc;
     use std::sync::atomic::Ordering;
-    use std::time::Duration;
 
     use super::*;
     use crate::proxy::Http1Body;
 
+    const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
     async fn waited(deadlines: &Deadlines) -> Duration {
         let start = Instant::now();
-        let mut half_close = HalfClose::new();
+        let mut half_close = HalfClose::new(ANSWER_WAIT);
         poll_fn(|cx| half_close.poll_over(deadlines, cx)).await;
         start.elapsed()
     }
@@ -63,7 +72,7 @@ mod tests {
         let deadlines = Deadlines::new(false);
         assert!(waited(&deadlines).await.is_zero(), "no request runs");
         deadlines.request_began();
-        assert_eq!(waited(&deadlines).await.as_secs(), 5);
+        assert_eq!(waited(&deadlines).await, ANSWER_WAIT);
         deadlines.request_ended();
         assert!(waited(&deadlines).await.is_zero(), "the request is over");
     }
@@ -82,7 +91,23 @@ mod tests {
             left.store(0, Ordering::Relaxed);
         };
         let (waited, ()) = tokio::join!(waited(&deadlines), late);
-        assert_eq!(waited.as_secs(), 5, "the rest was only read late");
+        assert_eq!(waited, ANSWER_WAIT, "the rest was only read late");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_flows_slowly_has_all_the_time_that_it_needs() {
+        let deadlines = Deadlines::new(false);
+        deadlines.request_began();
+        let begin = Instant::now();
+        let mut half_close = HalfClose::new(ANSWER_WAIT);
+        for _ in 0..10 {
+            let over = poll_fn(|cx| half_close.poll_over(&deadlines, cx));
+            let pause = tokio::time::timeout(ANSWER_WAIT / 2, over);
+            assert!(pause.await.is_err());
+            half_close.written();
+        }
+        poll_fn(|cx| half_close.poll_over(&deadlines, cx)).await;
+        assert_eq!(begin.elapsed(), 5 * ANSWER_WAIT + ANSWER_WAIT);
     }
 
     #[tokio::test(start_paused = true)]

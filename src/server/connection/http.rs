@@ -127,7 +127,9 @@ impl Http {
             Either::Left(Box::pin(http2))
         } else {
             let received = ReceivedBytes::new(http1::most_held(&self.limits));
-            let stream = stream.recording_reads(Arc::clone(&received));
+            let stream = stream
+                .recording_reads(Arc::clone(&received))
+                .awaiting_answers(self.limits.body_timeout);
             let service = service_fn(move |request: Request<Incoming>| {
                 let mut request = request.map(|body| handler.tracked(body));
                 if received.is_cut(request.uri()) {

@@ -98,6 +98,7 @@ where
         let Some(mut parts) = ended.into_parts() else {
             return;
         };
+        parts.io.inner().forget_reads();
         let has_unread = !parts.read_buf.is_empty();
         if has_unread {
             // A copy, since the bytes keep the whole buffer alive.
@@ -208,6 +209,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio::sync::Semaphore;
 
+    use super::super::received_bytes::ReceivedBytes;
     use super::*;
 
     async fn answer(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -223,22 +225,25 @@ mod tests {
         let (mut client, server) = duplex(65_536);
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (deadlines, builder) = (Deadlines::new(false), http1::Builder::new());
-        let stream = TrackedStream::new(server, Arc::clone(&deadlines), permit);
+        let received = ReceivedBytes::new(8192);
+        let stream = TrackedStream::new(server, Arc::clone(&deadlines), permit)
+            .recording_reads(Arc::clone(&received));
         let service = service_fn(answer);
         let mut connection = Box::pin(Http1::new(&builder, stream, service, deadlines.clone()));
         for _ in 0..3 {
             client
-                .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                .write_all(b"GET / HTTP/1.1\r\nhost: a\r\nx: #\r\n\r\n")
                 .await
                 .unwrap();
             assert!(connection.as_mut().now_or_never().is_none());
             let mut answer = [0; 1024];
             let len = client.read(&mut answer).await.unwrap();
             assert!(answer[..len].ends_with(b"\r\n\r\nyes"));
+            assert!(!received.is_empty());
 
             connection.as_mut().park();
             assert!(connection.as_mut().now_or_never().is_none());
-            assert!(is_parked(&connection));
+            assert!(is_parked(&connection) && received.is_empty());
         }
         connection.as_mut().graceful_shutdown();
         connection.await.unwrap();

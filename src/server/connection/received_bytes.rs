@@ -47,8 +47,7 @@ impl ReceivedBytes {
         let has_any = self.has_any.load(Ordering::Relaxed);
         if self.is_amid_upload(read, upload_left) {
             if has_any {
-                *self.kept.lock() = Kept::default();
-                self.has_any.store(false, Ordering::Relaxed);
+                self.clear();
             }
             return;
         }
@@ -65,6 +64,18 @@ impl ReceivedBytes {
             *kept = Kept::default();
         }
         self.has_any.store(has_any, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.lock().bytes.is_empty()
+    }
+
+    /// Forgets all bytes, when none of them is left in the library.
+    pub(super) fn clear(&self) {
+        if self.has_any.swap(false, Ordering::Relaxed) {
+            *self.kept.lock() = Kept::default();
+        }
     }
 
     /// `true` if no head can begin in `read`, nor in any byte that comes within the library's limit after it. What has not

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,6 +22,8 @@ pub(in crate::server) struct TrackedStream<S> {
     inner: S,
     unread: Bytes,
     half_close: Option<HalfClose>,
+    /// Time that an answer may pause after the client has closed its sending side.
+    answer_wait: Duration,
     received: Option<Arc<ReceivedBytes>>,
     deadlines: Arc<Deadlines>,
     _slot: ConnectionSlot,
@@ -36,6 +39,7 @@ impl<S> TrackedStream<S> {
             inner,
             unread: Bytes::new(),
             half_close: None,
+            answer_wait: Duration::ZERO,
             received: None,
             deadlines,
             _slot: slot.into(),
@@ -47,6 +51,21 @@ impl<S> TrackedStream<S> {
         Self {
             received: Some(received),
             ..self
+        }
+    }
+
+    /// Keeps the end of what the client sends from the protocol while an answer makes progress within each `answer_wait`.
+    pub(super) fn awaiting_answers(self, answer_wait: Duration) -> Self {
+        Self {
+            answer_wait,
+            ..self
+        }
+    }
+
+    /// Forgets what was read, since the protocol has used or given back all of it.
+    pub(super) fn forget_reads(&self) {
+        if let Some(received) = &self.received {
+            received.clear();
         }
     }
 
@@ -62,6 +81,13 @@ impl<S> TrackedStream<S> {
     /// Puts bytes back that were read too early. Nothing may be left of bytes that were put back before.
     pub(super) fn unread(&mut self, bytes: Bytes) {
         self.unread = bytes;
+    }
+
+    fn record_written(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Some(half_close), true) = (&mut self.half_close, result.is_ready()) {
+            half_close.written();
+        }
+        self.record(result)
     }
 
     fn record<T>(&self, result: Poll<T>) -> Poll<T> {
@@ -94,12 +120,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
                 self.bytes_read(buf, before);
                 return Poll::Ready(Ok(()));
             }
-            if !is_end(&read) || self.deadlines.wait_after_end().is_none() {
+            if !is_end(&read) || self.deadlines.wait_after_end(self.answer_wait).is_none() {
                 return Poll::Ready(read);
             }
         }
         let this = &mut *self;
-        let half_close = this.half_close.get_or_insert_with(HalfClose::new);
+        let half_close = this
+            .half_close
+            .get_or_insert_with(|| HalfClose::new(this.answer_wait));
         half_close.poll_over(&this.deadlines, cx).map(Ok)
     }
 }
@@ -119,7 +147,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.record(result)
+        self.record_written(result)
     }
 
     fn poll_write_vectored(
@@ -128,7 +156,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.record(result)
+        self.record_written(result)
     }
 
     fn is_write_vectored(&self) -> bool {

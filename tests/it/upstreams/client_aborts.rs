@@ -1,5 +1,7 @@
 //! Clients that break off their uploads or leave before the response.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use h2::Reason;
 use http::Request;
@@ -9,7 +11,7 @@ use super::fixtures::{CUT, URL2, get};
 use crate::harness::backends::origin::Origin;
 use crate::harness::clients::raw::RawStream;
 use crate::harness::deadline::soon;
-use crate::harness::service::{empty, serve};
+use crate::harness::service::{ServiceSetup, empty, serve};
 
 #[tokio::test]
 async fn an_aborted_upload_never_looks_complete() {
@@ -80,7 +82,12 @@ async fn a_reset_http2_upload_never_looks_complete() {
 async fn a_request_is_cancelled_at_the_backend_when_its_client_leaves() {
     for answer in ["", CUT[0]] {
         let mut origin = Origin::answering_once(answer).await;
-        let service = serve(&[origin.address]).await;
+        // A client that leaves looks like one that only closes its sending side, as long as nothing is sent to it.
+        let service = ServiceSetup::new()
+            .body_timeout(Duration::from_secs(1))
+            .site("www.example.org", &[origin.address])
+            .start()
+            .await;
         let mut client = RawStream::connect(service.h1).await;
         client.send(get()).await;
         origin.event().await;
@@ -125,4 +132,28 @@ async fn a_client_that_closes_its_sending_side_gets_the_answer() {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{request:?}: {answer}");
         assert!(answer.ends_with("\r\n\r\nok"), "{request:?}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_sending_side_gets_an_answer_that_takes_long() {
+    let (mut origin, responses) = Origin::driven().await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
+    client.send(get()).await;
+    client.finish().await;
+    origin.event().await;
+    // An app that thinks for six seconds, and sends a byte a second then.
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    for _ in 0..7 {
+        second.tick().await;
+    }
+    responses
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+        .unwrap();
+    for _ in 0..3 {
+        second.tick().await;
+        responses.send("x").unwrap();
+    }
+    let answer = client.read_to_end().await;
+    assert!(answer.ends_with("\r\n\r\nxxx"), "{answer}");
 }
