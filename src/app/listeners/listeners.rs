@@ -58,7 +58,8 @@ impl Listeners {
         let limits = &listen.config.limits;
         let stream_memory = StreamMemory::new(limits.stream_memory);
         let limit = limits.connections_per_client;
-        let client_limit = ClientLimit::new(limit, Arc::clone(&stream_memory));
+        let permits = Arc::clone(&state.permits);
+        let client_limit = ClientLimit::new(limit, Arc::clone(&stream_memory), permits);
         let acceptor = Arc::new(acceptor);
         let servers = ServerBuilder::new(listen, &state, &acceptor, &plan.listeners());
         let workers = runtimes.iter().enumerate().map(|(number, runtime)| {

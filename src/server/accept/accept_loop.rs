@@ -333,7 +333,11 @@ mod tests {
         AcceptRules {
             listener: ListenerId::default(),
             trust: Arc::new(TrustedProxies::new(networks)),
-            client_limit: ClientLimit::new(limit, StreamMemory::new(1 << 20)),
+            client_limit: ClientLimit::new(
+                limit,
+                StreamMemory::new(1 << 20),
+                Arc::new(Semaphore::new(100)),
+            ),
             proxy_protocol: None,
             timeout: Duration::from_secs(1),
         }

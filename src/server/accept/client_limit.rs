@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::memory::{ClientMemory, StreamMemory};
 use crate::proxy::{ClientKey, ClientShare};
@@ -16,10 +16,14 @@ use crate::proxy::{ClientKey, ClientShare};
 const DEFAULT_STREAM_MEMORY: usize = 256 * 1024 * 1024;
 
 /// Counts the open connections of each client, over all listeners. Clients without one are forgotten.
+///
+/// A client may also have no more than are free: one client gets at most half of all connections that may be open, two get a
+/// third each, and so on. Some are always left for the next one.
 #[derive(Clone, Debug)]
 pub struct ClientLimit {
     limit: u16,
     memory: Arc<StreamMemory>,
+    permits: Arc<Semaphore>,
     clients: Arc<Mutex<HashMap<ClientKey, Client>>>,
 }
 
@@ -39,12 +43,14 @@ pub(in crate::server) struct ClientShares {
 }
 
 impl ClientLimit {
-    /// Allows each client `limit` connections. All of them have `memory` for their streams.
+    /// Allows each client `limit` connections, of those for which there are `permits`. All of them have `memory` for their
+    /// streams.
     #[must_use]
-    pub fn new(limit: u16, memory: Arc<StreamMemory>) -> Self {
+    pub fn new(limit: u16, memory: Arc<StreamMemory>, permits: Arc<Semaphore>) -> Self {
         Self {
             limit,
             memory,
+            permits,
             clients: Arc::default(),
         }
     }
@@ -62,16 +68,23 @@ impl ClientLimit {
     pub(super) fn admit(&self, address: IpAddr) -> Option<ClientSlot> {
         let key = ClientKey::of(address);
         let mut clients = self.clients.lock();
-        let client = clients.entry(key).or_insert_with(|| Client {
+        let entry = clients.entry(key);
+        let connections = match &entry {
+            Entry::Occupied(entry) => entry.get().connections,
+            Entry::Vacant(_) => 0,
+        };
+        let has_share =
+            connections > 0 && usize::from(connections) >= self.permits.available_permits();
+        if connections >= self.limit || has_share {
+            return None;
+        }
+        let client = entry.or_insert_with(|| Client {
             connections: 0,
             shares: ClientShares {
                 backends: Some(Arc::default()),
                 memory: ClientMemory::new(&self.memory),
             },
         });
-        if client.connections >= self.limit {
-            return None;
-        }
         client.connections += 1;
         Some(ClientSlot {
             shares: client.shares.clone(),
@@ -171,7 +184,8 @@ mod tests {
     }
 
     fn limit(limit: u16) -> ClientLimit {
-        ClientLimit::new(limit, StreamMemory::new(DEFAULT_STREAM_MEMORY))
+        let memory = StreamMemory::new(DEFAULT_STREAM_MEMORY);
+        ClientLimit::new(limit, memory, Arc::new(Semaphore::new(10_000)))
     }
 
     #[test]
@@ -184,6 +198,30 @@ mod tests {
         assert!(limit.admit(ip("2001:db8:0:1::3")).is_some());
         drop(first);
         assert!(limit.admit(ip("2001:db8::3")).is_some());
+    }
+
+    #[test]
+    fn each_client_leaves_connections_for_the_next() {
+        let permits = Arc::new(Semaphore::new(100));
+        let memory = StreamMemory::new(DEFAULT_STREAM_MEMORY);
+        let limit = ClientLimit::new(1000, memory, Arc::clone(&permits));
+        let mut open = Vec::new();
+        let counts = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(|client| {
+            let before = open.len();
+            while let Some(slot) = limit.admit(ip(client)) {
+                let permit = Arc::clone(&permits).try_acquire_owned().unwrap();
+                open.push((slot, permit));
+            }
+            open.len() - before
+        });
+        assert_eq!(counts, [50, 25, 13]);
+    }
+
+    #[test]
+    fn a_client_that_is_refused_leaves_nothing() {
+        let limit = limit(0);
+        assert!(limit.admit(ip("192.0.2.1")).is_none());
+        assert!(limit.clients.lock().is_empty());
     }
 
     #[test]

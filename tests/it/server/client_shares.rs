@@ -44,7 +44,7 @@ pub(super) async fn with_little_memory() -> (App, Proxy) {
 }
 
 /// Connects as another client than all that connect from 127.0.0.1.
-async fn neighbour(client: &Client, proxy: SocketAddr) -> TlsStream<TcpStream> {
+pub(super) async fn neighbour(client: &Client, proxy: SocketAddr) -> TlsStream<TcpStream> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
     let stream = soon(socket.connect(proxy)).await.unwrap();
@@ -225,4 +225,30 @@ async fn requests_that_are_reset_at_the_app_end_with_goaway() {
     assert!(is_calmed, "{ended}");
     assert!(resets >= 500, "a page that is left is no flood: {resets}");
     assert_neighbour_is_served(&proxy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_client_leaves_connections_for_others() {
+    const ALL: u64 = 20;
+    let app = App::start().await;
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let open_files = 64 + 8 * workers as u64 + 2 * ALL;
+    let proxy = setup(&app, "").open_files(open_files).start().await;
+    let client = proxy.client();
+    let mut open = Vec::new();
+    for _ in 0..ALL {
+        let connecting = client.connect(proxy.https(), "localhost");
+        open.extend(soon(connecting).await.ok());
+    }
+    assert!(open.len() as u64 <= ALL / 2, "{}", open.len());
+
+    assert_neighbour_is_served(&proxy).await;
+
+    // What the client closes, it may open again.
+    drop(open);
+    loop {
+        if client.connect(proxy.https(), "localhost").await.is_ok() {
+            break;
+        }
+    }
 }

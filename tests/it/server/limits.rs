@@ -113,6 +113,17 @@ fn for_ten_connections() -> u64 {
     64 + 8 * workers as u64 + 2 * 10
 }
 
+/// Connects from the address 127.0.0.`n`.
+async fn connect_from(
+    n: u8,
+    client: &Client,
+    proxy: std::net::SocketAddr,
+) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind((std::net::Ipv4Addr::new(127, 0, 0, n), 0).into())?;
+    client.over(socket.connect(proxy).await?, "localhost").await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_limited_by_the_limit_of_open_files() {
     let app = App::start().await;
@@ -123,10 +134,11 @@ async fn connections_are_limited_by_the_limit_of_open_files() {
         .await;
     let client = proxy.client().alpn("http/1.1");
     let mut open = Vec::new();
-    for _ in 0..10 {
-        open.push(client.connect(proxy.https(), "localhost").await.unwrap());
+    // Each client has one, since one alone gets no more than half of them.
+    for n in 1..=10 {
+        open.push(connect_from(n, &client, proxy.https()).await.unwrap());
     }
-    let next = client.connect(proxy.https(), "localhost");
+    let next = connect_from(11, &client, proxy.https());
     let mut next = std::pin::pin!(next);
     let patience = std::time::Duration::from_millis(300);
     assert!(tokio::time::timeout(patience, next.as_mut()).await.is_err());
