@@ -257,7 +257,9 @@ impl ProxyService {
         let upgrade = upgrade::requested(request, context.scan);
         let upstream = destination.upstream;
         if upstream.wants_buffer(request.body()) {
-            let buffering = Box::pin(upstream.buffer(request, context.interims.as_ref()));
+            let memory = context.conn.memory();
+            let buffering = upstream.buffer(request, context.interims.as_ref(), memory);
+            let buffering = Box::pin(buffering);
             match destination.admission {
                 None => buffering.await?,
                 Some(admission) => admission.within(buffering).await?,

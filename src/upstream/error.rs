@@ -24,8 +24,8 @@ pub enum Error {
     /// All backends stayed full for the whole queue time-out.
     #[error("all backends of the upstream are full, and none became free in time")]
     QueueTimeout,
-    /// The memory for buffered request bodies is full.
-    #[error("the memory for buffered request bodies is full")]
+    /// The requests of the client hold as much memory as they may.
+    #[error("the requests of the client hold as much memory as they may; the body is not read")]
     BufferFull,
     /// The number of open connections to backends is at its limit.
     #[error("no more connections to backends can be opened; raise the limit of open files")]

@@ -18,9 +18,9 @@ pub use address::{Address, AddressError, Protocol};
 pub use backend::{Backend, ClientShare, InFlight};
 pub use balance::is_cookie_name;
 pub use body::{
-    BufferMemory, BufferedBody, ClientBody, ExpectContinue, Http1Body, Interims, ProgressTimeout,
-    RequestBody, StreamBody, is_client_field, listen_for_interims, never_passes,
-    remove_all_spellings, remove_other_spellings, remove_unpassable,
+    BufferedBody, ClientBody, ExpectContinue, Http1Body, Interims, ProgressTimeout, RequestBody,
+    StreamBody, is_client_field, listen_for_interims, never_passes, remove_all_spellings,
+    remove_other_spellings, remove_unpassable,
 };
 pub use dns::Resolver;
 pub use error::{BodyError, Error};

@@ -9,6 +9,7 @@ use super::client_address::ForwardingChain;
 use super::client_certificate::{ClientIdentity, ClientPolicy};
 use super::trusted_proxies::TrustedProxies;
 use crate::listener_names::ListenerId;
+use crate::memory::ConnectionMemory;
 use crate::name::HostName;
 use crate::upstream::{BoundConnections, ClientAddresses, ClientShare};
 
@@ -33,6 +34,7 @@ pub struct ConnInfo {
     identity: Option<Box<ClientIdentity>>,
     has_forwarded: bool,
     share: Option<Arc<ClientShare>>,
+    memory: Option<Arc<ConnectionMemory>>,
     /// Connections to backends on which the client's user may be logged in.
     bound: BoundConnections,
 }
@@ -54,6 +56,7 @@ impl ConnInfo {
             identity: None,
             has_forwarded: false,
             share: None,
+            memory: None,
             bound: BoundConnections::default(),
         }
     }
@@ -63,6 +66,15 @@ impl ConnInfo {
     pub fn sharing(self, share: Arc<ClientShare>) -> Self {
         Self {
             share: Some(share),
+            ..self
+        }
+    }
+
+    /// Counts in `memory` what the proxy holds for requests of the connection.
+    #[must_use]
+    pub fn holding(self, memory: Arc<ConnectionMemory>) -> Self {
+        Self {
+            memory: Some(memory),
             ..self
         }
     }
@@ -167,6 +179,17 @@ impl ConnInfo {
     /// Share of the client in the connections to backends, if it has a bound.
     pub(crate) fn share(&self) -> Option<&Arc<ClientShare>> {
         self.share.as_ref()
+    }
+
+    /// Memory of the connection, if it is counted.
+    pub(crate) fn memory(&self) -> Option<&Arc<ConnectionMemory>> {
+        self.memory.as_ref()
+    }
+
+    /// `true` if the peer is trusted to speak for other clients.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.trust.is_some()
     }
 
     /// Connections to backends that belong to this connection. `None` if the peer is a trusted proxy, whose connection

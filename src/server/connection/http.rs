@@ -114,7 +114,7 @@ impl Http {
         let request_handler = Arc::new(RequestHandler {
             service: self.service.clone(),
             direct: self.direct.clone(),
-            info: Arc::new(info),
+            info: Arc::new(info.holding(Arc::clone(&memory))),
             deadlines: Arc::clone(&deadlines),
             memory,
             resets: ClientResets::new(),

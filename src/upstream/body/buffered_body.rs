@@ -5,22 +5,22 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 
+use crate::memory::HeldMemory;
 use crate::upstream::error::BodyError;
 
 /// Request body that has been read to its end.
 #[derive(Debug)]
 pub struct BufferedBody {
     data: Bytes,
-    _memory: OwnedSemaphorePermit,
+    _held: Option<HeldMemory>,
 }
 
 impl BufferedBody {
-    /// A body that holds a permit for its memory.
-    pub(super) fn new(data: Bytes, memory: OwnedSemaphorePermit) -> Self {
-        let _memory = memory;
-        Self { data, _memory }
+    /// A body that holds its memory.
+    pub(super) fn new(data: Bytes, held: Option<HeldMemory>) -> Self {
+        let _held = held;
+        Self { data, _held }
     }
 
     /// `true` if the body has no bytes.

@@ -22,9 +22,9 @@ pub use interim::Interims;
 pub use interim_listener::listen_for_interims;
 pub use progress_timeout::ProgressTimeout;
 pub use request_body::RequestBody;
-pub use request_buffer::BufferMemory;
 
 pub(super) use interim_listener::InterimListener;
 pub(super) use request_body::UploadGuard;
+pub(super) use request_buffer::read_whole;
 pub(super) use trailers::clean_trailers;
 pub(super) use upload_progress::{ResponseUnderWay, UploadFailure, UploadProgress};

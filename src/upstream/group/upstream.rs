@@ -18,11 +18,12 @@ use super::retry::{Retry, RetryLimits, repeatable_copy};
 use super::retry_budget::RetryBudget;
 use super::selected_backend::{Caller, Selected, Selection};
 use super::settings::UpstreamSettings;
+use crate::memory::ConnectionMemory;
 use crate::name::HostName;
 use crate::per_worker::{CachePadded, PerWorker};
 use crate::upstream::address::Address;
 use crate::upstream::backend::{Backend, InFlight};
-use crate::upstream::body::{Interims, RequestBody};
+use crate::upstream::body::{Interims, RequestBody, read_whole};
 use crate::upstream::error::Error;
 use crate::upstream::exchange::{ConnectionNeeds, ExchangeTerms, ResponseBody, exchange};
 use crate::upstream::options::{BalanceMethod, Options, UpstreamContext};
@@ -114,23 +115,19 @@ impl Upstream {
             && body.size_hint().exact().is_none()
     }
 
-    /// Reads the body of a request into memory, so that it has a length. Asks the client for it, if it waits for that.
+    /// Reads the body of a request into `memory`, so that it has a length. Asks the client for it, if it waits for that.
     pub async fn buffer(
         &self,
         request: &mut Request<RequestBody>,
         interims: Option<&Interims>,
+        memory: Option<&Arc<ConnectionMemory>>,
     ) -> Result<(), Error> {
         let limit = self.settings.options.buffer_requests.unwrap_or_default();
         let body = request.body_mut();
         if let Some(interims) = interims {
             body.set_interims(interims);
         }
-        let buffered = self
-            .settings
-            .context
-            .buffer_memory
-            .read(body, limit)
-            .await?;
+        let buffered = read_whole(body, limit, memory).await?;
         body.replace(buffered);
         request.headers_mut().remove(TRAILER);
         Ok(())

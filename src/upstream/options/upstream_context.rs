@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 
 use crate::dns_client::NameServer;
 use crate::tasks::Tasks;
-use crate::upstream::body::BufferMemory;
 use crate::upstream::dns::Resolver;
 use crate::upstream::transport::{ListenAddresses, SystemRoots};
 
@@ -18,8 +17,6 @@ pub struct UpstreamContext {
     pub tasks: Tasks,
     /// Permits for open connections, one for each.
     pub connection_permits: Arc<Semaphore>,
-    /// Memory for request bodies that are buffered.
-    pub buffer_memory: BufferMemory,
     /// Number of workers that send requests. A connection stays with the worker that opened it.
     pub workers: usize,
     /// Roots for `https://` backends of upstreams without roots of their own.
@@ -42,7 +39,6 @@ impl UpstreamContext {
         Self {
             tasks,
             connection_permits,
-            buffer_memory: BufferMemory::default(),
             workers: 1,
             system_roots: SystemRoots::default(),
             resolver: Resolver::new(vec![NameServer::System]),

@@ -11,10 +11,11 @@ use h2::{Reason, RecvStream};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use proxy::tasks::Tasks;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
 use super::client_shares::{
-    CONNECTION, SHARE, assert_neighbour_is_served, setup, with_little_memory,
+    CONNECTION, SHARE, assert_neighbour_is_served, neighbour, setup, with_little_memory,
 };
 use crate::harness::admin::refused;
 use crate::harness::backends::web_app::App;
@@ -85,7 +86,7 @@ async fn large_heads_of_responses_that_a_client_does_not_read_are_bounded_in_sum
     }
 }
 
-async fn h2_client(proxy: &Proxy, tasks: &Tasks) -> SendRequest<Bytes> {
+pub(super) async fn h2_client(proxy: &Proxy, tasks: &Tasks) -> SendRequest<Bytes> {
     let client = proxy.client().alpn("h2");
     let stream = client.connect(proxy.https(), "localhost").await.unwrap();
     let mut builder = h2::client::Builder::new();
@@ -95,6 +96,17 @@ async fn h2_client(proxy: &Proxy, tasks: &Tasks) -> SendRequest<Bytes> {
     let (sender, connection) = builder.handshake(stream).await.unwrap();
     tasks.spawn(connection);
     soon(sender.ready()).await.unwrap()
+}
+
+/// A request for a WebSocket to the app.
+pub(super) fn web_socket() -> Request<()> {
+    Request::builder()
+        .method(Method::CONNECT)
+        .uri("https://localhost/echo")
+        .extension(Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13")
+        .body(())
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,14 +125,7 @@ async fn tunnels_of_one_client_are_bounded_in_sum() {
             .unwrap();
         for _ in 0..200 {
             sender = soon(sender.ready()).await.unwrap();
-            let request = Request::builder()
-                .method(Method::CONNECT)
-                .uri("https://localhost/echo")
-                .extension(Protocol::from_static("websocket"))
-                .header("sec-websocket-version", "13")
-                .body(())
-                .unwrap();
-            let (response, stream) = sender.send_request(request, false).unwrap();
+            let (response, stream) = sender.send_request(web_socket(), false).unwrap();
             match soon(response).await {
                 Ok(response) => open.push((response, stream)),
                 Err(error) => {
@@ -223,4 +228,38 @@ async fn responses_beyond_a_share_wait_and_are_complete() {
 
     // Then it gets all.
     assert_eq!(soon(join_all(read)).await, [1_000_000; 10]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_are_read_first_leave_memory_for_other_clients() {
+    // Given a client that sends the beginnings of many bodies without a length.
+    let app = App::start().await;
+    let rest = "[upstreams]\nbuffer-requests = \"10m\"\n[limits]\nstream-memory = \"4m\"";
+    let proxy = setup(&app, rest).start().await;
+    let tasks = Tasks::new();
+    let mut sender = h2_client(&proxy, &tasks).await;
+    let (mut responses, mut uploads) = (Vec::new(), Vec::new());
+    for _ in 0..8 {
+        let request = Request::post("https://localhost/upload").body(()).unwrap();
+        let (response, mut upload) = sender.send_request(request, false).unwrap();
+        upload
+            .send_data(Bytes::from(vec![b'x'; 300_000]), false)
+            .unwrap();
+        responses.push(response);
+        uploads.push(upload);
+    }
+
+    // When it has its share, one of them is refused.
+    let (answer, _, held) = soon(futures_util::future::select_all(responses)).await;
+    assert_eq!(answer.unwrap().status(), 503);
+
+    // Then another client's body is read.
+    let mut stream = neighbour(&proxy.client(), proxy.https()).await;
+    let request = b"POST /upload HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+        transfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop((held, uploads));
 }

@@ -3,8 +3,6 @@
 use bytes::Bytes;
 use http::Request;
 use hyper::body::Frame;
-use proxy::tasks::Tasks;
-use proxy::upstream::{Address, BufferMemory, Options, UpstreamContext};
 
 use super::super::fixtures::{OK, last};
 use crate::harness::backends::origin::Origin;
@@ -95,37 +93,4 @@ async fn a_client_that_waits_to_be_asked_is_asked() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let seen = origin.event().await;
     assert_eq!(header(&seen, "content-length"), Some("4"));
-}
-
-#[tokio::test]
-async fn the_memory_of_all_bodies_is_bounded() {
-    // Given memory for one body at its smallest.
-    let origin = Origin::answering(OK).await;
-    let mut context = UpstreamContext::new(Tasks::new());
-    context.buffer_memory = BufferMemory::new(16 * 1024);
-    let options = Options {
-        buffer_requests: Some(1_000_000),
-        ..Options::default()
-    };
-    let address = Address::parse(&origin.address.to_string()).unwrap();
-    let service = ServiceSetup::new()
-        .upstream_of("www.example.org", vec![address], options, &context)
-        .start()
-        .await;
-
-    // When one client holds it, the next one is told to come back later, and is served once the first has ended.
-    let mut first = RawStream::connect(service.h1).await;
-    first.send(last("POST", CHUNKED) + "4\r\nbody\r\n").await;
-    loop {
-        let answer = ask(service.h1, last("POST", CHUNKED) + "4\r\nbody\r\n0\r\n\r\n").await;
-        if answer.starts_with("HTTP/1.1 503 ") {
-            break;
-        }
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    }
-    first.send("0\r\n\r\n").await;
-    let answer = first.read_to_end().await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    let answer = ask(service.h1, last("POST", CHUNKED) + "4\r\nbody\r\n0\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
