@@ -155,6 +155,7 @@ mod server {
     mod listeners;
     mod plain_http;
     mod plain_sites;
+    mod resets;
     mod stream_memory;
 }
 

@@ -24,6 +24,7 @@ pub struct StreamIo {
     memory: Arc<ConnectionMemory>,
     repayment: Repayment,
     upload: Option<Upload>,
+    on_reset: Option<Box<dyn FnOnce() + Send + Sync>>,
     _hold: Box<dyn Any + Send + Sync>,
 }
 
@@ -65,6 +66,7 @@ impl StreamIo {
             memory,
             repayment: Repayment::default(),
             upload: None,
+            on_reset: None,
             _hold: Box::new(hold),
         }
     }
@@ -74,6 +76,24 @@ impl StreamIo {
     pub fn recording(mut self, upload: Option<Upload>) -> Self {
         self.upload = upload;
         self
+    }
+
+    /// Calls `count` if the client resets the stream.
+    #[must_use]
+    pub fn on_reset(mut self, count: impl FnOnce() + Send + Sync + 'static) -> Self {
+        self.on_reset = Some(Box::new(count));
+        self
+    }
+
+    /// Handles an error of the stream.
+    fn fail(&mut self, error: h2::Error) -> io::Error {
+        if error.is_reset()
+            && error.is_remote()
+            && let Some(count) = self.on_reset.take()
+        {
+            count();
+        }
+        broken(error)
     }
 }
 
@@ -118,7 +138,7 @@ impl AsyncRead for StreamIo {
         while self.unread.is_empty() {
             self.unread = match ready!(self.receive.poll_data(cx)) {
                 Some(Ok(data)) => data,
-                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
+                Some(Err(error)) => return Poll::Ready(Err(self.fail(error))),
                 None => return Poll::Ready(Ok(())),
             };
         }

@@ -20,18 +20,24 @@ const PER_SECOND: u16 = 20;
 pub(super) struct ClientResets {
     counted: Mutex<Option<(Gcra, Meter)>>,
     is_flood: AtomicBool,
+    is_limited: bool,
 }
 
 impl ClientResets {
-    pub(super) fn new() -> Self {
+    /// The resets of a connection. Those of a trusted peer are not limited: its connection carries requests of many clients.
+    pub(super) fn new(is_trusted: bool) -> Self {
         Self {
             counted: Mutex::new(None),
             is_flood: AtomicBool::new(false),
+            is_limited: !is_trusted,
         }
     }
 
     /// Counts a reset.
     pub(super) fn count(&self) {
+        if !self.is_limited {
+            return;
+        }
         let mut counted = self.counted.lock();
         let (rate, meter) = counted.get_or_insert_with(|| {
             let rate = Gcra::new(PER_SECOND, Duration::from_secs(1), BURST);
@@ -54,7 +60,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_page_that_is_left_is_no_flood_and_resets_without_end_are() {
-        let resets = ClientResets::new();
+        let resets = ClientResets::new(false);
         for _ in 0..BURST {
             resets.count();
         }
@@ -70,5 +76,14 @@ mod tests {
             resets.count();
         }
         assert!(resets.is_flood());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trusted_peer_may_reset_as_much_as_its_clients_do() {
+        let resets = ClientResets::new(true);
+        for _ in 0..10 * BURST {
+            resets.count();
+        }
+        assert!(!resets.is_flood());
     }
 }

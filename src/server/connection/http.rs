@@ -111,13 +111,14 @@ impl Http {
         } = connection;
         let deadlines = Deadlines::new(is_h2);
         let memory = ConnectionMemory::new(Arc::clone(&slot.shares().memory));
+        let resets = ClientResets::new(info.is_trusted());
         let request_handler = Arc::new(RequestHandler {
             service: self.service.clone(),
             direct: self.direct.clone(),
             info: Arc::new(info.holding(Arc::clone(&memory))),
             deadlines: Arc::clone(&deadlines),
             memory,
-            resets: ClientResets::new(),
+            resets,
             body_timeout: self.limits.body_timeout,
         });
         let stream = TrackedStream::new(stream, Arc::clone(&deadlines), slot);

@@ -27,6 +27,8 @@ const FIRST_WINDOW: u32 = 65_535;
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams of one connection that the client may reset before they are accepted.
 const RESETS_PENDING: usize = 20;
+/// New requests of one connection that are refused during a flood of resets, before the running ones are cut.
+const REFUSED_IN_FLOOD: u32 = 500;
 /// Streams of one connection that may be reset because the client breaks the rules on them.
 const RESETS_FOR_FAULTS: usize = 128;
 
@@ -59,8 +61,16 @@ pub(super) struct Http2<'a, S> {
     is_wide: bool,
     /// `true` once the client was given the wide window. What is left of it cannot be taken back.
     was_wide: bool,
-    /// `true` once the connection is closed because of a flood of resets.
-    is_flooded: bool,
+    flood: Flood,
+}
+
+/// How far the end of a connection has come whose client resets too many of its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flood {
+    None,
+    /// Running requests go on. So many new ones were refused.
+    Refusing(u32),
+    Closed,
 }
 
 enum State<S> {
@@ -90,12 +100,17 @@ where
             uploads: UploadWindow::new(memory, (WINDOW - FIRST_WINDOW) as usize),
             is_wide: false,
             was_wide: false,
-            is_flooded: false,
+            flood: Flood::None,
         }
     }
 
     /// Has a task answer `request`, unless the client has no memory left for it.
     fn spawn(&mut self, request: Request<RecvStream>, mut reply: SendResponse<HeldBytes>) {
+        if let Flood::Refusing(refused) = &mut self.flood {
+            *refused += 1;
+            reply.send_reset(Reason::REFUSED_STREAM);
+            return;
+        }
         let Some(admitted) = self.admit(request) else {
             // The client may send the request again, since it was not processed (RFC 9113 section 8.7).
             reply.send_reset(Reason::REFUSED_STREAM);
@@ -140,17 +155,21 @@ where
         }
     }
 
-    /// Closes the connection of a client that resets too many of its requests.
+    /// Refuses the new requests of a client that resets too many of them, and closes its connection after the running ones.
     fn end_flood(&mut self) {
-        if let State::Serving(connection) = &mut self.state
-            && self.handler.resets.is_flood()
-            && !self.is_flooded
+        let (State::Serving(connection), true) = (&mut self.state, self.handler.resets.is_flood())
+        else {
+            return;
+        };
+        if self.flood == Flood::None {
+            self.flood = Flood::Refusing(0);
+            let refusals = self.handler.service.refusals();
+            refusals.count(proxy::Reason::Http2Flood);
+        }
+        if let Flood::Refusing(refused) = self.flood
+            && (refused > REFUSED_IN_FLOOD || !self.handler.deadlines.has_requests())
         {
-            self.is_flooded = true;
-            self.handler
-                .service
-                .refusals()
-                .count(proxy::Reason::Http2Flood);
+            self.flood = Flood::Closed;
             connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         }
     }

@@ -110,7 +110,10 @@ async fn connect(
     let mut sending = reply.send_response(head, false)?;
     heads.send_mark(&mut sending)?;
     let memory = Arc::clone(&handler.memory);
-    let io = StreamIo::new(stream, sending, memory, (mark, held)).recording(admitted.upload);
+    let counting = Arc::clone(handler);
+    let io = StreamIo::new(stream, sending, memory, (mark, held))
+        .recording(admitted.upload)
+        .on_reset(move || counting.resets.count());
     // If nobody waits for the tunnel any more, it is dropped here, which resets the stream.
     let _ = tunnel.send(io);
     Ok(())
