@@ -183,7 +183,7 @@ async fn reloads_do_not_grow_the_memory() {
         let line = proxy.reload(&text(version)).await;
         assert!(line.contains("configuration reloaded"), "{line}");
     }
-    // Each router that stayed in memory would take more than 3 MiB.
+    // Each router that stayed in memory would take more than 3 MiB. All fifty together may take less than two of them.
     let grown = proxy.memory().saturating_sub(before);
-    assert!(grown < 48 * 1024, "{grown} KiB");
+    assert!(grown < 5 * 1024, "{grown} KiB");
 }
