@@ -258,8 +258,7 @@ impl ProxyService {
         let upstream = destination.upstream;
         if upstream.wants_buffer(request.body()) {
             let memory = context.conn.memory();
-            let buffering = upstream.buffer(request, context.interims.as_ref(), memory);
-            let buffering = Box::pin(buffering);
+            let buffering = Box::pin(upstream.buffer(request, context.interims.as_ref(), memory));
             match destination.admission {
                 None => buffering.await?,
                 Some(admission) => admission.within(buffering).await?,
@@ -270,8 +269,7 @@ impl ProxyService {
         if upstream.uses_client_address() {
             caller.client = context.conn.client_ip(request.headers());
         }
-        let request = mem::replace(request, Request::new(RequestBody::empty()));
-        let sending = upstream.send(request, caller);
+        let sending = upstream.send(mem::take(request), caller);
         let response = match destination.admission {
             None => sending.await?,
             Some(admission) => Box::pin(admission.within(sending)).await?,

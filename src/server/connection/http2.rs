@@ -156,22 +156,28 @@ where
     }
 
     /// Refuses the new requests of a client that resets too many of them, and closes its connection after the running ones.
-    fn end_flood(&mut self) {
+    /// Must be called when all that could be written is written. Returns `true` if the connection has to write the reason.
+    fn end_flood(&mut self) -> bool {
         let (State::Serving(connection), true) = (&mut self.state, self.handler.resets.is_flood())
         else {
-            return;
+            return false;
         };
         if self.flood == Flood::None {
             self.flood = Flood::Refusing(0);
             let refusals = self.handler.service.refusals();
             refusals.count(proxy::Reason::Http2Flood);
         }
-        if let Flood::Refusing(refused) = self.flood
-            && (refused > REFUSED_IN_FLOOD || !self.handler.deadlines.has_requests())
-        {
+        let deadlines = &self.handler.deadlines;
+        let is_over = !deadlines.has_requests() && !deadlines.is_write_blocked();
+        let Flood::Refusing(refused) = self.flood else {
+            return false;
+        };
+        let is_closing = is_over || refused > REFUSED_IN_FLOOD;
+        if is_closing {
             self.flood = Flood::Closed;
             connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         }
+        is_closing
     }
 }
 
@@ -182,7 +188,6 @@ where
     /// Accepts streams, reads frames and writes frames until there is nothing more to do.
     fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
-            self.end_flood();
             self.adjust_window();
             match &mut self.state {
                 State::Handshake(handshake) => {
@@ -193,7 +198,13 @@ where
                     self.state = State::Serving(connection);
                 }
                 State::Serving(connection) => {
-                    let Some(stream) = ready!(connection.poll_accept(cx)) else {
+                    let Poll::Ready(stream) = connection.poll_accept(cx) else {
+                        if self.end_flood() {
+                            continue;
+                        }
+                        return Poll::Pending;
+                    };
+                    let Some(stream) = stream else {
                         return Poll::Ready(Ok(()));
                     };
                     let (request, reply) = stream?;

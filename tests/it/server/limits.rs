@@ -118,7 +118,7 @@ async fn connect_from(
     n: u8,
     client: &Client,
     proxy: std::net::SocketAddr,
-) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind((std::net::Ipv4Addr::new(127, 0, 0, n), 0).into())?;
     client.over(socket.connect(proxy).await?, "localhost").await
