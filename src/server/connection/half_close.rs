@@ -2,7 +2,7 @@
 //! have left, until something is sent to them. The answer may therefore pause for a limited time only.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -15,6 +15,8 @@ pub(super) struct HalfClose {
     since: Instant,
     answer_wait: Duration,
     timer: Pin<Box<Sleep>>,
+    /// Task of the protocol, which does not read again on its own while it waits for the end.
+    waiting: Option<Waker>,
 }
 
 impl HalfClose {
@@ -25,12 +27,22 @@ impl HalfClose {
             since,
             answer_wait,
             timer: Box::pin(sleep_until(since)),
+            waiting: None,
         }
     }
 
     /// Records that some of the answer was sent.
     pub(super) fn written(&mut self) {
         self.since = Instant::now();
+    }
+
+    /// Wakes the protocol if it waits for an end that it may see now, because the answer is over.
+    pub(super) fn flushed(&mut self, deadlines: &Deadlines) {
+        if deadlines.wait_after_end(self.answer_wait).is_none()
+            && let Some(waiting) = self.waiting.take()
+        {
+            waiting.wake();
+        }
     }
 
     /// Waits until the protocol may see the end: at once if no answer is awaited, else when its time is over.
@@ -43,8 +55,12 @@ impl HalfClose {
             if self.timer.deadline() != until {
                 self.timer.as_mut().reset(until);
             }
-            ready!(self.timer.as_mut().poll(cx));
+            if self.timer.as_mut().poll(cx).is_pending() {
+                self.waiting = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
         }
+        self.waiting = None;
         Poll::Ready(())
     }
 }
@@ -108,6 +124,23 @@ mod tests {
         }
         poll_fn(|cx| half_close.poll_over(&deadlines, cx)).await;
         assert_eq!(begin.elapsed(), 5 * ANSWER_WAIT + ANSWER_WAIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_seen_as_soon_as_the_answer_is_over() {
+        let deadlines = Deadlines::new(false);
+        deadlines.request_began();
+        let start = Instant::now();
+        let half_close = std::cell::RefCell::new(HalfClose::new(ANSWER_WAIT));
+        let over = poll_fn(|cx| half_close.borrow_mut().poll_over(&deadlines, cx));
+        let answer = async {
+            half_close.borrow_mut().flushed(&deadlines);
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            deadlines.request_ended();
+            half_close.borrow_mut().flushed(&deadlines);
+        };
+        tokio::join!(over, answer);
+        assert_eq!(start.elapsed().as_secs(), 7);
     }
 
     #[tokio::test(start_paused = true)]

@@ -165,6 +165,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_flush(cx);
+        let this = &mut *self;
+        if let (Some(half_close), true) = (&mut this.half_close, result.is_ready()) {
+            half_close.flushed(&this.deadlines);
+        }
         self.record(result)
     }
 

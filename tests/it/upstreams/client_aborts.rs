@@ -136,24 +136,32 @@ async fn a_client_that_closes_its_sending_side_gets_the_answer() {
 
 #[tokio::test]
 async fn a_client_that_closes_its_sending_side_gets_an_answer_that_takes_long() {
-    let (mut origin, responses) = Origin::driven().await;
+    // Given an app that thinks for six seconds, and sends a byte a second then.
+    let origin = Origin::start(|mut connection| async move {
+        connection.raw.read_head().await.unwrap();
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        for _ in 0..7 {
+            second.tick().await;
+        }
+        connection
+            .raw
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+            .await;
+        for _ in 0..3 {
+            second.tick().await;
+            connection.raw.send("x").await;
+        }
+        connection.raw.read_to_end().await;
+    })
+    .await;
     let service = serve(&[origin.address]).await;
+
+    // When a client closes its sending side after the request.
     let mut client = RawStream::connect(service.h1).await;
     client.send(get()).await;
     client.finish().await;
-    origin.event().await;
-    // An app that thinks for six seconds, and sends a byte a second then.
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    for _ in 0..7 {
-        second.tick().await;
-    }
-    responses
-        .send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
-        .unwrap();
-    for _ in 0..3 {
-        second.tick().await;
-        responses.send("x").unwrap();
-    }
-    let answer = client.read_until("xxx").await.unwrap();
+
+    // Then it gets the answer, and the connection ends with that.
+    let answer = client.read_to_end().await;
     assert!(answer.ends_with("\r\n\r\nxxx"), "{answer}");
 }
