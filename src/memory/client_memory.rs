@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) const SHARE: usize = 3;
 /// Part of the free memory up to which a client gets windows for uploads, so that windows leave it some for the rest.
 pub(super) const SHARE_FOR_WINDOWS: usize = 2 * SHARE;
+/// Part of the free memory up to which requests of a client begin to run, so that they leave it some for those that wait.
+pub(super) const SHARE_FOR_RUNNING: usize = SHARE + 2;
 
 /// Memory that the streams of all clients may hold.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::client_memory::{ClientMemory, SHARE, SHARE_FOR_WINDOWS};
+use super::client_memory::{ClientMemory, SHARE, SHARE_FOR_RUNNING, SHARE_FOR_WINDOWS};
 
 /// Bytes that every connection may hold, so that ordinary ones touch no counter that other cores use.
 const OWN: usize = 64 * 1024;
@@ -16,6 +16,8 @@ const OWN: usize = 64 * 1024;
 const BLOCK: usize = 256 * 1024;
 /// Unit in which more is drawn when the client has no whole block left.
 const SMALL_BLOCK: usize = 16 * 1024;
+/// Both units.
+const UNITS: [usize; 2] = [BLOCK, SMALL_BLOCK];
 /// Bytes from which on a connection is busy.
 const BUSY: usize = 4 * OWN;
 /// Time after which a task that waits looks for memory that other connections have given back.
@@ -52,6 +54,20 @@ impl ConnectionMemory {
         self.take(bytes, SHARE).then(|| self.held(bytes))
     }
 
+    /// Holds `bytes` for a request that begins to run. Returns `None` if the client has its share of those.
+    #[must_use]
+    pub fn hold_to_run(self: &Arc<Self>, bytes: usize) -> Option<HeldMemory> {
+        self.take(bytes, SHARE_FOR_RUNNING)
+            .then(|| self.held(bytes))
+    }
+
+    /// Holds `bytes` for a request that waits to run. Draws no more than it needs, since requests that run would get the rest.
+    #[must_use]
+    pub fn hold_to_wait(self: &Arc<Self>, bytes: usize) -> Option<HeldMemory> {
+        self.take_in(bytes, SHARE, &[SMALL_BLOCK])
+            .then(|| self.held(bytes))
+    }
+
     /// Holds `bytes` for a window, which only may be used. Windows get no more than a part of the client's share.
     pub(super) fn hold_window(self: &Arc<Self>, bytes: usize) -> Option<HeldMemory> {
         self.take(bytes, SHARE_FOR_WINDOWS)
@@ -65,7 +81,7 @@ impl ConnectionMemory {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let missing = self.missing(used);
         if missing > 0 {
-            self.draw(missing, SHARE);
+            self.draw(missing, SHARE, &UNITS);
         }
         self.held(bytes)
     }
@@ -93,9 +109,15 @@ impl ConnectionMemory {
         self.given_back.notify_one();
     }
 
+    /// Waits until the connection gives some back, or until another connection of its client may have done so.
+    pub async fn given_back(self: Arc<Self>) {
+        let _waiting = Waiting::new(&self.waiting);
+        let _ = timeout(RECHECK, self.given_back.notified()).await;
+    }
+
     fn repay(&self) -> bool {
         let debt = self.debt();
-        debt == 0 || self.draw(debt, SHARE)
+        debt == 0 || self.draw(debt, SHARE, &UNITS)
     }
 
     fn held(self: &Arc<Self>, bytes: usize) -> HeldMemory {
@@ -110,20 +132,24 @@ impl ConnectionMemory {
     }
 
     fn take(&self, bytes: usize, parts: usize) -> bool {
+        self.take_in(bytes, parts, &UNITS)
+    }
+
+    fn take_in(&self, bytes: usize, parts: usize, units: &[usize]) -> bool {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let missing = self.missing(used);
-        if missing == 0 || self.draw(missing, parts) {
+        if missing == 0 || self.draw(missing, parts, units) {
             return true;
         }
         self.used.fetch_sub(bytes, Ordering::Relaxed);
         false
     }
 
-    /// Draws at least `missing` bytes.
-    fn draw(&self, missing: usize, parts: usize) -> bool {
-        let drawn = [BLOCK, SMALL_BLOCK]
-            .map(|unit| missing.next_multiple_of(unit))
-            .into_iter()
+    /// Draws at least `missing` bytes, in the first of `units` that the client has left.
+    fn draw(&self, missing: usize, parts: usize, units: &[usize]) -> bool {
+        let drawn = units
+            .iter()
+            .map(|unit| missing.next_multiple_of(*unit))
             .find(|more| self.client.take(*more, parts));
         if let Some(more) = drawn {
             self.drawn.fetch_add(more, Ordering::Relaxed);
@@ -186,7 +212,17 @@ impl HeldMemory {
     /// Holds `bytes` more. Returns `false` if the client has its share.
     #[must_use]
     pub fn grow(&mut self, bytes: usize) -> bool {
-        let is_taken = self.memory.take(bytes, SHARE);
+        self.grow_within(bytes, SHARE)
+    }
+
+    /// Holds `bytes` more for a request that begins to run. Returns `false` if the client has its share of those.
+    #[must_use]
+    pub fn grow_to_run(&mut self, bytes: usize) -> bool {
+        self.grow_within(bytes, SHARE_FOR_RUNNING)
+    }
+
+    fn grow_within(&mut self, bytes: usize, parts: usize) -> bool {
+        let is_taken = self.memory.take(bytes, parts);
         if is_taken {
             self.bytes += bytes;
         }
@@ -264,6 +300,26 @@ mod tests {
         drop(held);
         assert!(other.hold(OWN + 8 * BLOCK).is_some());
         drop(long);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_run_leave_memory_for_those_that_wait() {
+        let [one, other] = memories(24 * BLOCK);
+        let running = one.hold_to_run(OWN + 4 * BLOCK);
+        assert!(running.is_some() && one.hold_to_run(1).is_none());
+        let mut waiting = one.hold_to_wait(SMALL_BLOCK).unwrap();
+        assert!(!waiting.grow_to_run(1));
+        assert!(other.hold_to_run(OWN + SMALL_BLOCK).is_none());
+        let begin = Instant::now();
+        let ending = async {
+            tokio::task::yield_now().await;
+            drop(running);
+        };
+        tokio::join!(Arc::clone(&one).given_back(), ending);
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        assert!(waiting.grow_to_run(1));
+        other.given_back().await;
+        assert_eq!(begin.elapsed(), RECHECK);
     }
 
     #[test]

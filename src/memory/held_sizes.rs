@@ -6,7 +6,9 @@ use http::{HeaderMap, Request};
 
 /// Bytes that a running request holds in any case: its task, its state in the library, and a buffer with a small head and the
 /// beginning of the response. The buffers of its connection to a backend come on top.
-const REQUEST: usize = 16 * 1024;
+pub const RUNNING_SIZE: usize = 16 * 1024;
+/// Bytes that a request holds in any case while it waits to run: its state in the library, and its head without fields.
+pub const WAITING_SIZE: usize = 1536;
 /// Bytes that a tunnel holds besides: buffers for both directions.
 pub const TUNNEL_SIZE: usize = 16 * 1024;
 /// Bytes that a field holds besides its name and its value.
@@ -22,11 +24,11 @@ const BUFFER: usize = 8 * 1024;
 /// Bytes between two chunks in one buffer, such as the size of the second.
 const FRAMING: usize = 64;
 
-/// Returns the bytes that a request holds until its response is written.
+/// Returns the bytes that a request holds for its own head until its response is written.
 #[must_use]
-pub fn request_size<B>(request: &Request<B>) -> usize {
+pub fn request_head_size<B>(request: &Request<B>) -> usize {
     let target = request.uri().path_and_query();
-    REQUEST + head_size(request.headers()) + target.map_or(0, |target| target.as_str().len())
+    head_size(request.headers()) + target.map_or(0, |target| target.as_str().len())
 }
 
 /// Returns the bytes that a head holds: its fields, and the buffer that they were read into or will be written from.
@@ -54,21 +56,21 @@ pub fn piece_size(len: usize) -> usize {
 /// Finds out how much the chunks of one response hold.
 #[derive(Debug, Default)]
 pub struct ChunkSizes {
-    /// Address after the last chunk.
-    last_end: usize,
+    /// Address after the last chunk; `None` before the first one.
+    last_end: Option<usize>,
 }
 
 impl ChunkSizes {
-    /// Returns the bytes that the next chunk holds: its buffer, unless that is the buffer of the last one.
+    /// Returns the bytes that the next chunk holds: its buffer, unless that is the buffer of the last one. The first buffer is
+    /// counted with the request, as far as it is not large.
     #[must_use]
     pub fn of(&mut self, chunk: &Bytes) -> usize {
         let range = chunk.as_ptr_range();
-        let is_same_buffer = range.start.addr().wrapping_sub(self.last_end) < FRAMING;
-        self.last_end = range.end.addr();
-        let size = if is_same_buffer {
-            chunk.len()
-        } else {
-            chunk.len().max(BUFFER)
+        let last_end = self.last_end.replace(range.end.addr());
+        let size = match last_end {
+            None => chunk.len().saturating_sub(BUFFER),
+            Some(end) if range.start.addr().wrapping_sub(end) < FRAMING => chunk.len(),
+            Some(_) => chunk.len().max(BUFFER),
         };
         CHUNK + size
     }
@@ -92,9 +94,10 @@ mod tests {
             buffer.slice(1000..1010),
         ]
         .map(|chunk| sizes.of(&chunk) - CHUNK);
-        assert_eq!(counted, [BUFFER, 4, BUFFER, BUFFER]);
+        assert_eq!(counted, [0, 4, BUFFER, BUFFER]);
         let large = Bytes::from(vec![0; 10 * BUFFER]);
         assert_eq!(sizes.of(&large), CHUNK + 10 * BUFFER);
+        assert_eq!(ChunkSizes::default().of(&large), CHUNK + 9 * BUFFER);
     }
 
     #[test]

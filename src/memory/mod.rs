@@ -11,7 +11,8 @@ pub use client_memory::{ClientMemory, StreamMemory};
 pub use connection_memory::{ConnectionMemory, HeldMemory};
 pub use held_bytes::HeldBytes;
 pub use held_sizes::{
-    ChunkSizes, SMALL_HEAD, TUNNEL_SIZE, head_size, piece_size, request_size, small_upload_size,
+    ChunkSizes, RUNNING_SIZE, SMALL_HEAD, TUNNEL_SIZE, WAITING_SIZE, head_size, piece_size,
+    request_head_size, small_upload_size,
 };
 pub use repayment::Repayment;
 pub use upload_window::{Upload, UploadWindow};

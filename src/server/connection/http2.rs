@@ -14,7 +14,12 @@ use super::deferred_flush::DeferredFlush;
 use super::driver::Protocol;
 use super::http2_stream::{self, AdmittedRequest};
 use super::request_handler::RequestHandler;
-use crate::memory::{HeldBytes, UploadWindow, request_size, small_upload_size};
+use super::tracked_body::RequestMark;
+use super::waiting_requests::{Outcome, Turn, WaitingRequests};
+use crate::memory::{
+    HeldBytes, RUNNING_SIZE, Upload, UploadWindow, WAITING_SIZE, request_head_size,
+    small_upload_size,
+};
 use crate::proxy;
 use crate::server::options::Limits;
 use crate::tasks::Tasks;
@@ -62,6 +67,7 @@ pub(super) struct Http2<'a, S> {
     /// `true` once the client was given the wide window. What is left of it cannot be taken back.
     was_wide: bool,
     flood: Flood,
+    waiting: WaitingRequests,
 }
 
 /// How far the end of a connection has come whose client resets too many of its requests.
@@ -91,6 +97,7 @@ where
     ) -> Self {
         let memory = Arc::clone(&handler.memory);
         let stream = DeferredFlush::new(io);
+        let waiting = WaitingRequests::new(Arc::clone(&memory));
         Self {
             handler,
             tasks,
@@ -101,46 +108,92 @@ where
             is_wide: false,
             was_wide: false,
             flood: Flood::None,
+            waiting,
         }
     }
 
-    /// Has a task answer `request`, unless the client has no memory left for it.
-    fn spawn(&mut self, request: Request<RecvStream>, mut reply: SendResponse<HeldBytes>) {
+    /// Has a task answer `request`, now or when its client has memory for it.
+    fn accept(&mut self, request: Request<RecvStream>, mut reply: SendResponse<HeldBytes>) {
         if let Flood::Refusing(refused) = &mut self.flood {
             *refused += 1;
             reply.send_reset(Reason::REFUSED_STREAM);
             return;
         }
-        let Some(admitted) = self.admit(request) else {
-            // The client may send the request again, since it was not processed (RFC 9113 section 8.7).
-            reply.send_reset(Reason::REFUSED_STREAM);
-            self.handler
-                .service
-                .refusals()
-                .count(proxy::Reason::StreamMemory);
+        let Some((size, upload)) = self.size(&request) else {
+            self.refuse(reply);
             return;
         };
+        let memory = &self.handler.memory;
+        let held = if self.waiting.is_empty() {
+            memory.hold_to_run(RUNNING_SIZE + size)
+        } else {
+            None
+        };
+        let is_running = held.is_some();
+        let Some(held) = held.or_else(|| memory.hold_to_wait(WAITING_SIZE + size)) else {
+            self.refuse(reply);
+            return;
+        };
+        let admitted = AdmittedRequest {
+            request,
+            held,
+            upload,
+        };
+        if is_running {
+            self.spawn(admitted, reply);
+        } else {
+            let mark = RequestMark::new(Arc::clone(&self.handler.deadlines));
+            self.waiting.push(admitted, reply, mark);
+        }
+    }
+
+    fn spawn(&self, admitted: AdmittedRequest, reply: SendResponse<HeldBytes>) {
         let handler = Arc::clone(&self.handler);
         self.tasks
             .spawn(http2_stream::serve(handler, admitted, reply));
     }
 
-    /// Takes the memory for `request`. Returns `None` if the client has its share.
-    fn admit(&self, request: Request<RecvStream>) -> Option<AdmittedRequest> {
-        let mut size = request_size(&request);
-        let mut upload = None;
-        if !request.body().is_end_stream() {
-            match small_upload_size(request.headers()) {
-                Some(length) => size += length,
-                None if self.was_wide => upload = Some(self.uploads.begin_wide()?),
-                None => upload = Some(self.uploads.begin()),
-            }
+    /// Refuses a request. The client may send it again, since it was not processed (RFC 9113 section 8.7).
+    fn refuse(&self, mut reply: SendResponse<HeldBytes>) {
+        reply.send_reset(Reason::REFUSED_STREAM);
+        let refusals = self.handler.service.refusals();
+        refusals.count(proxy::Reason::StreamMemory);
+    }
+
+    /// Returns the bytes that `request` holds itself, and its upload, unless that is small. `None` if the client has no memory
+    /// for the upload.
+    fn size(&self, request: &Request<RecvStream>) -> Option<(usize, Option<Upload>)> {
+        let size = request_head_size(request);
+        if request.body().is_end_stream() {
+            return Some((size, None));
         }
-        Some(AdmittedRequest {
-            held: self.handler.memory.hold(size)?,
-            request,
-            upload,
-        })
+        if let Some(length) = small_upload_size(request.headers()) {
+            return Some((size + length, None));
+        }
+        let upload = if self.was_wide {
+            self.uploads.begin_wide()?
+        } else {
+            self.uploads.begin()
+        };
+        Some((size, Some(upload)))
+    }
+
+    /// Acts on requests that have waited. Returns `false` if all have to wait on.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(Turn {
+            admitted,
+            reply,
+            outcome,
+        }) = self.waiting.poll_next(cx)
+        else {
+            return false;
+        };
+        match outcome {
+            Outcome::Run => self.spawn(admitted, reply),
+            Outcome::Refuse => self.refuse(reply),
+            Outcome::Reset => self.handler.resets.count(),
+        }
+        true
     }
 
     /// Opens the connection's window when a large upload runs, and lets it close again after the last one.
@@ -199,7 +252,7 @@ where
                 }
                 State::Serving(connection) => {
                     let Poll::Ready(stream) = connection.poll_accept(cx) else {
-                        if self.end_flood() {
+                        if self.poll_waiting(cx) || self.end_flood() {
                             continue;
                         }
                         return Poll::Pending;
@@ -208,7 +261,7 @@ where
                         return Poll::Ready(Ok(()));
                     };
                     let (request, reply) = stream?;
-                    self.spawn(request, reply);
+                    self.accept(request, reply);
                 }
             }
         }

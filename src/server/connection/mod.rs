@@ -15,6 +15,7 @@ mod request_handler;
 mod response_sender;
 mod tracked_body;
 mod tracked_stream;
+mod waiting_requests;
 
 pub use http::{Http, HttpConnection};
 

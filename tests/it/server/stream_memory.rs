@@ -206,6 +206,31 @@ async fn read(mut body: RecvStream) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_beyond_a_share_wait_for_their_turn() {
+    // Given memory for about a hundred running requests of a client.
+    let app = App::start().await;
+    let proxy = setup(&app, "[limits]\nstream-memory = \"8m\"")
+        .start()
+        .await;
+    let tasks = Tasks::new();
+    let mut sender = h2_client(&proxy, &tasks).await;
+
+    // When it sends all that a connection may have at once.
+    let mut responses = Vec::new();
+    for _ in 0..250 {
+        let request = Request::get("https://localhost/").body(()).unwrap();
+        responses.push(sender.send_request(request, true).unwrap().0);
+    }
+    let answered = responses
+        .into_iter()
+        .map(async |response| response.await.unwrap().status());
+
+    // Then all are answered.
+    assert_eq!(soon(join_all(answered)).await, [200; 250]);
+    refused(&proxy, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn responses_beyond_a_share_wait_and_are_complete() {
     // Given memory for the requests of a client, and for hardly more.
     let app = App::start().await;
