@@ -8,13 +8,12 @@ use http::header::{ALLOW, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 
-use super::https_location::{host, https_location};
-use super::https_ports::HttpsPorts;
+use super::https_location::{https_location, site_of};
+use super::https_ports::{DEFAULT_PORT, HttpsPorts};
 use crate::certs::challenge::Http01Tokens;
 use crate::listener_names::ListenerId;
 use crate::proxy::{
-    Body, ConnInfo, CurrentRouter, CutTarget, DirectResponse, Reason, Router, Site, WorkerRefusals,
-    site_of_host,
+    Body, ConnInfo, CurrentRouter, CutTarget, DirectResponse, Reason, Router, WorkerRefusals,
 };
 
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -105,44 +104,38 @@ impl DirectResponder {
         listener: ListenerId,
         is_challenge: bool,
     ) -> Option<Answer> {
-        let is_served = |site: &Site| site.http.is_served(false);
-        // Most requests of served sites need no more than this.
-        if host(request)
-            .and_then(|host| site_of_host(router, listener, host))
-            .is_some_and(is_served)
-        {
+        let site = site_of(request, router, listener);
+        if site.is_ok_and(|site| site.http.is_served(false)) {
             return None;
         }
-        let https_port = |site: &Site| self.https_ports.of(site, listener);
-        Some(
-            match https_location(request, router, listener, https_port) {
-                Ok((_, site)) if is_served(site) => return None,
-                Ok((location, site)) => {
-                    let mut response = page(StatusCode::PERMANENT_REDIRECT, "");
-                    response.headers_mut().insert(LOCATION, location);
-                    Answer {
-                        response,
-                        reason: None,
-                        is_logged: site.is_logged(),
+        let https_port = site.map_or(DEFAULT_PORT, |site| self.https_ports.of(site, listener));
+        let location = https_location(request, https_port);
+        Some(match location.and_then(|location| Ok((location, site?))) {
+            Ok((location, site)) => {
+                let mut response = page(StatusCode::PERMANENT_REDIRECT, "");
+                response.headers_mut().insert(LOCATION, location);
+                Answer {
+                    response,
+                    reason: None,
+                    is_logged: site.is_logged(),
+                }
+            }
+            Err(Reason::UnknownHost | Reason::OtherListener) if is_challenge => {
+                let response = page(StatusCode::NOT_FOUND, "no such challenge\n");
+                Answer::refusal(response, Reason::UnknownChallenge)
+            }
+            Err(reason) => {
+                let (status, text) = match reason {
+                    Reason::Connect => (StatusCode::METHOD_NOT_ALLOWED, "no tunnels here\n"),
+                    Reason::Host => (StatusCode::BAD_REQUEST, "one valid Host is needed\n"),
+                    Reason::UnknownHost | Reason::OtherListener => {
+                        (StatusCode::NOT_FOUND, "no such site\n")
                     }
-                }
-                Err(Reason::UnknownHost | Reason::OtherListener) if is_challenge => {
-                    let response = page(StatusCode::NOT_FOUND, "no such challenge\n");
-                    Answer::refusal(response, Reason::UnknownChallenge)
-                }
-                Err(reason) => {
-                    let (status, text) = match reason {
-                        Reason::Connect => (StatusCode::METHOD_NOT_ALLOWED, "no tunnels here\n"),
-                        Reason::Host => (StatusCode::BAD_REQUEST, "one valid Host is needed\n"),
-                        Reason::UnknownHost | Reason::OtherListener => {
-                            (StatusCode::NOT_FOUND, "no such site\n")
-                        }
-                        _ => (StatusCode::BAD_REQUEST, "a valid target is needed\n"),
-                    };
-                    Answer::refusal(page(status, text), reason)
-                }
-            },
-        )
+                    _ => (StatusCode::BAD_REQUEST, "a valid target is needed\n"),
+                };
+                Answer::refusal(page(status, text), reason)
+            }
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, join, sink, split};
 use tokio::net::TcpStream;
 
 use super::connection::{Http, ReceivedBytes, RecordedReads};
-use super::https_location::{host, https_location};
+use super::https_location::{host, https_location, site_of};
 use super::https_ports::DEFAULT_PORT;
 use crate::proxy::{ConnInfo, CutTarget, DirectResponse, Reason, RejectedEarly};
 use crate::uninterrupted::{Uninterrupted, peek};
@@ -97,10 +97,11 @@ impl HttpOnHttps<'_> {
         let current_router = self.http.current_router();
         let router = current_router.snapshot();
         let listener = self.conn.listener;
-        let (location, site) = https_location(request, &router, listener, |_| port).ok()?;
+        let site = site_of(request, &router, listener).ok()?;
         if !site.http.is_served(true) {
             return None;
         }
+        let location = https_location(request, port).ok()?;
         let status = StatusCode::PERMANENT_REDIRECT;
         if let Some(log) = current_router.access_log().filter(|_| site.is_logged()) {
             let sent = DirectResponse {

@@ -4,24 +4,29 @@ use http::header::HOST;
 use http::{HeaderValue, Method, Request};
 
 use crate::listener_names::ListenerId;
-use crate::proxy::{Reason, Router, Site, checked_target, to_https};
+use crate::proxy::{Reason, Router, Site, checked_target, site_of_host, to_https};
 
-/// Returns the URL at the port that `https_port` returns for the site, and the site that serves the request's host on the
-/// listener. Otherwise returns why the request has no redirect.
-pub(super) fn https_location<'r, B>(
+/// Returns the site that serves the request's host on the listener, or the reason why there is none.
+pub(super) fn site_of<'r, B>(
     request: &Request<B>,
     router: &'r Router,
     listener: ListenerId,
-    https_port: impl FnOnce(&Site) -> u16,
-) -> Result<(HeaderValue, &'r Site), Reason> {
+) -> Result<&'r Site, Reason> {
+    site_of_host(router, listener, host(request).ok_or(Reason::Host)?)
+}
+
+/// Returns the URL at this port for a request to the host of a site. Otherwise returns why the request has no redirect.
+pub(super) fn https_location<B>(
+    request: &Request<B>,
+    https_port: u16,
+) -> Result<HeaderValue, Reason> {
     if *request.method() == Method::CONNECT {
         return Err(Reason::Connect);
     }
     let target = checked_target(request).ok_or(Reason::Target)?;
     let host = host(request).ok_or(Reason::Host)?;
-    let (url, site) = to_https(router, listener, host, &target, https_port)?;
-    let location = HeaderValue::try_from(url).map_err(|_| Reason::Target)?;
-    Ok((location, site))
+    let url = to_https(host, &target, https_port).ok_or(Reason::UnknownHost)?;
+    HeaderValue::try_from(url).map_err(|_| Reason::Target)
 }
 
 /// Returns the host of a request as the client wrote it, perhaps with a port. `None` if there is no single one.

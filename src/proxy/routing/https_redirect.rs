@@ -8,30 +8,25 @@ use crate::name::HostName;
 use crate::proxy::error::Reason;
 use crate::proxy::request::host;
 
-/// Returns the site that serves a host on a listener. `host` is the value of a Host field with or without a port. `None` also
-/// for some of the spellings that [`to_https`] knows.
-#[must_use]
-pub fn site_of_host<'r>(router: &'r Router, listener: ListenerId, host: &str) -> Option<&'r Site> {
-    router.site_on(listener, host::split(host)?).ok()
-}
-
-/// Returns the https URL for a plain HTTP request on a listener, and its site. `https_port` returns the port of the site. The
-/// error is the reason why there is none.
-///
-/// `host` is the value of the Host field, perhaps with a port. The URL is built from the parsed name: of the client's
-/// bytes, it repeats only path and query.
-pub fn to_https<'r>(
+/// Returns the site that serves a host on a listener, or the reason why there is none. `host` is the value of a Host field with or
+/// without a port.
+pub fn site_of_host<'r>(
     router: &'r Router,
     listener: ListenerId,
     host: &str,
-    target: &PathAndQuery,
-    https_port: impl FnOnce(&Site) -> u16,
-) -> Result<(String, &'r Site), Reason> {
+) -> Result<&'r Site, Reason> {
     let name = host::split(host).ok_or(Reason::UnknownHost)?;
-    let name = HostName::parse(name).map_err(|_| Reason::UnknownHost)?;
-    let site = router
-        .site_on(listener, name.as_str())
-        .map_err(|error| error.reason())?;
+    let site = router.site_on(listener, name);
+    site.map_err(|error| error.reason())
+}
+
+/// Returns the https URL for a plain HTTP request to the host of a site. `None` if the host is not a valid name.
+///
+/// `host` is the value of the Host field, perhaps with a port. The URL is built from the parsed name: of the client's
+/// bytes, it repeats only path and query.
+#[must_use]
+pub fn to_https(host: &str, target: &PathAndQuery, https_port: u16) -> Option<String> {
+    let name = HostName::parse(host::split(host)?).ok()?;
     let path = match target.as_str() {
         "*" => "/",
         path => path,
@@ -41,11 +36,10 @@ pub fn to_https<'r>(
     } else {
         name.to_string()
     };
-    let location = match https_port(site) {
+    Some(match https_port {
         443 => format!("https://{host}{path}"),
         port => format!("https://{host}:{port}{path}"),
-    };
-    Ok((location, site))
+    })
 }
 
 #[cfg(test)]
@@ -85,13 +79,13 @@ mod tests {
         ] {
             let (router, target) = (router(), path.parse().unwrap());
             let listener = ListenerId::default();
-            let (location, _) = to_https(&router, listener, host, &target, |_| port).unwrap();
-            assert_eq!(location, url);
+            assert!(site_of_host(&router, listener, host).is_ok(), "{host}");
+            assert_eq!(to_https(host, &target, port).unwrap(), url);
         }
     }
 
     #[test]
-    fn other_hosts_are_not_redirected() {
+    fn other_hosts_have_no_site() {
         for host in [
             "evil.example",
             "",
@@ -100,8 +94,8 @@ mod tests {
             "www.example.org, evil.example",
             "a.b.example.net",
         ] {
-            let (router, target) = (router(), PathAndQuery::from_static("/"));
-            let found = to_https(&router, ListenerId::default(), host, &target, |_| 443);
+            let router = router();
+            let found = site_of_host(&router, ListenerId::default(), host);
             assert_eq!(found.err(), Some(Reason::UnknownHost), "{host}");
         }
     }
