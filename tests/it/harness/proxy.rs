@@ -24,6 +24,7 @@ pub(crate) struct ProxySetup {
     ports: ProxyPorts,
     args: Vec<String>,
     open_files: Option<String>,
+    hosts_file: Option<PathBuf>,
     system_roots: Option<PathBuf>,
     has_preflight: bool,
     says_addresses: bool,
@@ -44,6 +45,7 @@ impl ProxySetup {
             ports,
             args: Vec::new(),
             open_files: None,
+            hosts_file: None,
             system_roots: None,
             has_preflight: false,
             says_addresses: true,
@@ -108,6 +110,12 @@ impl ProxySetup {
         self
     }
 
+    /// Gives the process this file for `/etc/hosts`, in a mount namespace of its own.
+    pub(crate) fn hosts_file(mut self, path: &Path) -> Self {
+        self.hosts_file = Some(path.to_owned());
+        self
+    }
+
     /// Serves the app as `localhost`, with a certificate of the internal CA.
     pub(crate) fn local(self, app: &App) -> Self {
         self.args([
@@ -159,9 +167,13 @@ impl ProxySetup {
 
     /// Starts the proxy and waits until both listeners accept connections.
     pub(crate) async fn start(self) -> Proxy {
-        let mut command = match &self.open_files {
-            Some(limit) => limited(limit),
-            None => command(),
+        let mut command = match (&self.open_files, &self.hosts_file) {
+            (Some(limit), _) => prepared("sh", &[], limit),
+            (None, Some(hosts)) => {
+                let mount = format!("mount --bind '{}' /etc/hosts", hosts.display());
+                prepared("unshare", &["-rm", "sh"], &mount)
+            }
+            (None, None) => command(),
         };
         command
             .args(&self.args)
@@ -195,12 +207,19 @@ pub(crate) fn command() -> Command {
     clean(Command::new(BINARY))
 }
 
-/// A command that runs the binary with a limit of open files.
-fn limited(limit: &str) -> Command {
-    let mut command = Command::new("sh");
-    let script = format!("{limit} && exec \"$0\" \"$@\"");
-    command.args(["-c", &script, BINARY]);
+/// A command that runs the binary after `preparation`, which the shell `program` with these arguments runs.
+fn prepared(program: &str, args: &[&str], preparation: &str) -> Command {
+    let mut command = Command::new(program);
+    let script = format!("{preparation} && exec \"$0\" \"$@\"");
+    command.args(args).args(["-c", &script, BINARY]);
     clean(command)
+}
+
+/// `true` if this machine lets a process have a hosts file of its own.
+pub(crate) async fn may_replace_hosts_file() -> bool {
+    let mut mount = Command::new("unshare");
+    mount.args(["-rm", "mount", "--bind", "/etc/hosts", "/etc/hosts"]);
+    mount.status().await.is_ok_and(|status| status.success())
 }
 
 fn clean(mut command: Command) -> Command {

@@ -11,7 +11,9 @@ use crate::harness::backends::origin::Origin;
 use crate::harness::clients::raw::{RawStream, ask};
 use crate::harness::deadline::soon;
 use crate::harness::dns::server::DnsServer;
+use crate::harness::proxy::{ProxySetup, may_replace_hosts_file};
 use crate::harness::service::{Service, ServiceSetup};
+use crate::harness::skip::skip;
 
 const NAME: &str = "app.example.test";
 const GET: &str = "GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
@@ -254,4 +256,28 @@ async fn a_name_with_underscores_is_asked_of_the_resolvers() {
     let service = setup.start().await;
     let answer = ask(service.h1, LAST).await;
     assert!(answer.ends_with("app-1"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_proxy_follows_the_hosts_file() {
+    if !may_replace_hosts_file().await {
+        return skip("this machine allows no mount namespace");
+    }
+    // Given a proxy whose backend has its address from the hosts file.
+    let (port, _apps) = apps(&[1, 2]).await;
+    let setup = ProxySetup::new();
+    let write = |path: &std::path::Path, number| {
+        let hosts = format!("127.0.0.1 localhost\n{} {NAME}\n", ip(number));
+        std::fs::write(path, hosts).unwrap();
+    };
+    let hosts = setup.file("hosts", "");
+    write(&hosts, 1);
+    let text = format!("[sites]\n\"localhost\" = \"{NAME}:{port}\"\n");
+    let proxy = setup.proxyfile(&text).hosts_file(&hosts).start().await;
+    let client = proxy.client();
+    let app = async || client.get(proxy.https(), "localhost", "/").await.body;
+    assert_eq!(app().await, "app-1");
+    // When the file changes, then requests go to the new address without a reload.
+    write(&hosts, 2);
+    soon(async { while app().await != "app-2" {} }).await;
 }

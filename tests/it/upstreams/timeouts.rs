@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::fixtures::{CUT, get, last};
+use super::fixtures::{CUT, OK, get, last};
 use crate::harness::backends::origin::Origin;
 use crate::harness::clients::raw::{RawStream, ask, header};
-use crate::harness::service::ServiceSetup;
+use crate::harness::service::{ServiceSetup, serve};
 
 #[tokio::test]
 async fn a_response_that_does_not_begin_is_a_gateway_timeout_and_ends_its_connection() {
@@ -34,6 +34,31 @@ async fn a_response_that_does_not_begin_is_a_gateway_timeout_and_ends_its_connec
         assert_eq!(origin.event().await, "closed");
     }
     service.in_flight(0).await;
+}
+
+#[tokio::test]
+async fn grpc_waits_for_its_first_message_without_limit() {
+    for (kind, status) in [("application/grpc", "200"), ("application/grpcx", "504")] {
+        // Given a backend that has a request and is silent.
+        let (mut origin, answers) = Origin::driven().await;
+        let service = serve(&[origin.address]).await;
+        let mut client = RawStream::connect(service.h1).await;
+        let fields = format!("Content-Type: {kind}\r\nContent-Length: 3\r\n");
+        client.send(last("POST", &fields) + "abc").await;
+        origin.event().await;
+        // When more time than the default time-out has passed, then only a gRPC call still waits for its answer.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(70)).await;
+        tokio::time::resume();
+        if status == "200" {
+            answers.send(OK).unwrap();
+        }
+        let head = client.read_head().await.unwrap();
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{kind}: {head}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::scripted::{CertificateFault, Fault, Reply, Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
+use crate::harness::clients::raw::ask;
 use crate::harness::deadline::soon;
 use crate::harness::proxy::{Proxy, ProxySetup, holds};
 
@@ -48,6 +49,33 @@ async fn keeps_the_old_certificate(wrong: CertificateFault, reason: &str) {
     assert_eq!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
     proxy.logged("certificate is not ordered yet").await;
     assert_eq!(ca.count(Step::NewOrder), orders);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_certificate_is_served_and_counted_while_the_ca_is_gone() {
+    // Given a certificate that is valid for seconds, of a CA that is gone then.
+    let setup = ProxySetup::new().args(["--metrics", "127.0.0.1:0"]);
+    let script = Script::new().lifetime(Duration::from_secs(8));
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let client = Client::new(&ca.issuing_root_pem());
+    let mut proxy = start(setup, &ca).await;
+    let line = proxy.logged("serving metrics").await;
+    let (_, metrics) = line.trim().split_once("address=").unwrap();
+    let metrics = metrics.parse().unwrap();
+    proxy.logged("certificate obtained").await;
+    drop(ca);
+    client.serial(proxy.https(), NAME).await.unwrap();
+    // When it has expired, then the metrics say so, and handshakes still get it.
+    let page = async || ask(metrics, "GET /metrics HTTP/1.1\r\nhost: metrics\r\n\r\n").await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    soon(async {
+        while !page().await.contains("\nproxy_expired_certificates 1\n") {
+            ticks.tick().await;
+        }
+    })
+    .await;
+    let refused = client.serial(proxy.https(), NAME).await.unwrap_err();
+    assert!(refused.to_string().contains("expired"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
