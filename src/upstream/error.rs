@@ -251,9 +251,12 @@ impl Error {
         }
     }
 
-    /// `true` if the TLS handshake failed.
-    pub(super) fn is_handshake(&self) -> bool {
-        matches!(self, Self::Certificate { .. } | Self::Handshake { .. })
+    /// `true` if the connection may have failed because of the name in its TLS handshake.
+    pub(super) fn may_be_due_to_name(&self) -> bool {
+        matches!(
+            self,
+            Self::Certificate { .. } | Self::Handshake { .. } | Self::ConnectTimeout { .. }
+        )
     }
 
     /// Converts the error of a TLS handshake.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::client_share::ClientShare;
 use super::health_state::HealthState;
-use super::in_flight::{InFlight, Lane, LimitSlot};
+use super::in_flight::{InFlight, Lane};
 use super::max_connections::MaxConnections;
 use super::rendezvous::backend_seed;
 use crate::per_worker::{CachePadded, PerWorker};
@@ -151,16 +151,20 @@ impl Backend {
         limit.is_none_or(MaxConnections::has_room)
     }
 
-    /// Slots of the limit, if there is one.
-    pub(in crate::upstream) fn slots(&self) -> Option<&Arc<Semaphore>> {
-        self.max_connections.as_ref().map(MaxConnections::slots)
+    /// Limit of the requests in flight, if there is one.
+    pub(in crate::upstream) fn max_connections(&self) -> Option<&MaxConnections> {
+        self.max_connections.as_ref()
     }
 
-    /// Counts a request. Returns `None` if the backend is full.
-    pub(in crate::upstream) fn enter(&self, worker: usize) -> Option<InFlight> {
+    /// Counts a request of this client. Returns `None` if the backend is full, or if the client has its share.
+    pub(in crate::upstream) fn enter(
+        &self,
+        worker: usize,
+        client: Option<&Arc<ClientShare>>,
+    ) -> Option<InFlight> {
         let slot = match &self.max_connections {
             None => None,
-            Some(limit) => Some(LimitSlot::take(limit.slots())?),
+            Some(limit) => Some(limit.take(client)?),
         };
         Some(InFlight::enter(self.lane(worker), slot))
     }

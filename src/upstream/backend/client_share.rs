@@ -1,9 +1,13 @@
-//! The share of one client in the connections to backends. However many a client wants, others always find some.
+//! The share of one client in the connections to backends, and in the slots of a limit. However many a client wants,
+//! others always find some.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -12,8 +16,9 @@ const RECHECK: Duration = Duration::from_millis(250);
 
 /// Connections to backends that one client holds, over all its own connections.
 ///
-/// Only connections that carry one request at a time count. A client may hold as many as are free: one client gets at most half
-/// of all, two get a third each, and so on. Some are always left for the next one.
+/// A connection that carries many requests at a time counts for the client that has opened it. A client may hold as many
+/// as are free: one client gets at most half of all, two get a third each, and so on. Some are always left for the next
+/// one.
 #[derive(Debug, Default)]
 pub struct ClientShare {
     held: AtomicUsize,
@@ -25,7 +30,7 @@ impl ClientShare {
     /// Takes a connection while `free` ones are left. Returns `None` if the client has its share.
     pub(in crate::upstream) fn take(self: &Arc<Self>, free: usize) -> Option<HeldConnection> {
         let before = self.held.fetch_add(1, Ordering::Relaxed);
-        if before == 0 || before < free {
+        if may_take(before, free) {
             return Some(HeldConnection(Arc::clone(self)));
         }
         // Nobody is notified: nothing was released.
@@ -33,7 +38,13 @@ impl ClientShare {
         None
     }
 
-    /// Waits until it may be possible to take a connection.
+    fn notify(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.released.notify_one();
+        }
+    }
+
+    /// Waits until it may be possible to take a connection or a place.
     pub(in crate::upstream) async fn released(&self) {
         let _waiting = Waiting::new(&self.waiting);
         let _ = timeout(RECHECK, self.released.notified()).await;
@@ -47,9 +58,99 @@ pub(in crate::upstream) struct HeldConnection(Arc<ClientShare>);
 impl Drop for HeldConnection {
     fn drop(&mut self) {
         self.0.held.fetch_sub(1, Ordering::Relaxed);
-        if self.0.waiting.load(Ordering::Relaxed) > 0 {
-            self.0.released.notify_one();
+        self.0.notify();
+    }
+}
+
+/// `true` if a client that holds `held` may take one more while `free` are left. A client that holds none always may.
+fn may_take(held: usize, free: usize) -> bool {
+    held == 0 || held < free
+}
+
+/// One of so many places is kept for other clients than the one that has most.
+const PLACES_PER_RESERVED: usize = 8;
+/// Most places of which none is kept, since one client needs them all.
+const TOO_FEW_TO_RESERVE: usize = 2;
+
+/// Number of places that each client has, of those that all clients share: slots of a backend, or places in a queue.
+///
+/// One client may take all but a few. Those are shared like connections: a client may hold as many of them as are free.
+#[derive(Debug)]
+pub(in crate::upstream) struct ClientCounts {
+    counts: Mutex<Counts>,
+    places: usize,
+    /// Places that are kept for clients that hold few.
+    reserved: usize,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    of_all: usize,
+    of_client: HashMap<usize, usize>,
+}
+
+impl ClientCounts {
+    /// Counts of clients that share so many places.
+    pub(in crate::upstream) fn new(places: usize) -> Arc<Self> {
+        let reserved = if places <= TOO_FEW_TO_RESERVE {
+            0
+        } else {
+            places.div_ceil(PLACES_PER_RESERVED)
+        };
+        Arc::new(Self {
+            counts: Mutex::default(),
+            places,
+            reserved,
+        })
+    }
+
+    /// Counts one more place for the client while `free` ones are left. Returns `None` if the client has its share.
+    pub(in crate::upstream) fn take(
+        self: &Arc<Self>,
+        client: &Arc<ClientShare>,
+        free: usize,
+    ) -> Option<CountedPlace> {
+        let mut counts = self.counts.lock();
+        // Several workers may have found the same one free.
+        let free = free.min(self.places.saturating_sub(counts.of_all));
+        let held = counts.of_client.get(&key(client)).copied();
+        let held = held.unwrap_or_default();
+        if free <= self.reserved && !may_take(held, free) {
+            return None;
         }
+        counts.of_client.insert(key(client), held + 1);
+        counts.of_all += 1;
+        Some(CountedPlace {
+            counts: Arc::clone(self),
+            client: Arc::clone(client),
+        })
+    }
+}
+
+/// Identifies the client as long as it has a place, which keeps its share at this address.
+fn key(client: &Arc<ClientShare>) -> usize {
+    Arc::as_ptr(client).addr()
+}
+
+/// A place that counts for its client until this is dropped.
+#[derive(Debug)]
+pub(in crate::upstream) struct CountedPlace {
+    counts: Arc<ClientCounts>,
+    client: Arc<ClientShare>,
+}
+
+impl Drop for CountedPlace {
+    fn drop(&mut self) {
+        let mut counts = self.counts.counts.lock();
+        counts.of_all -= 1;
+        if let Entry::Occupied(mut entry) = counts.of_client.entry(key(&self.client)) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+        drop(counts);
+        self.client.notify();
     }
 }
 
@@ -103,6 +204,38 @@ mod tests {
         assert!(client.take(1).is_none());
         drop(held);
         assert!(client.take(0).is_some());
+    }
+
+    #[test]
+    fn each_client_leaves_places_for_the_next_and_is_forgotten_without_one() {
+        let counts = ClientCounts::new(20);
+        let clients: Vec<Arc<ClientShare>> = (0..3).map(|_| Arc::default()).collect();
+        let (mut all, mut taken) = (Vec::new(), Vec::new());
+        for client in &clients {
+            let before = all.len();
+            while let Some(place) = counts.take(client, 20 - all.len()) {
+                all.push(place);
+            }
+            taken.push(all.len() - before);
+        }
+        assert_eq!(taken, [17, 2, 1]);
+        drop(all);
+        let counts = counts.counts.lock();
+        assert!(counts.of_client.is_empty() && counts.of_all == 0);
+    }
+
+    #[test]
+    fn a_client_alone_gets_nearly_all_places_and_all_of_a_few() {
+        for (places, expected) in [(1, 1), (2, 2), (3, 2), (8, 7), (9, 7), (100, 87)] {
+            let (counts, client) = (ClientCounts::new(places), Arc::default());
+            let mut all = Vec::new();
+            while all.len() < places
+                && let Some(place) = counts.take(&client, places - all.len())
+            {
+                all.push(place);
+            }
+            assert_eq!(all.len(), expected, "of {places}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

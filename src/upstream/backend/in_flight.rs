@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use super::client_share::HeldConnection;
+use super::max_connections::LimitSlot;
 use crate::per_worker::CachePadded;
 use crate::upstream::address::Address;
 use crate::upstream::connection::Pool;
@@ -34,36 +33,14 @@ impl Lane {
         &self.address
     }
 
+    /// Connections of the worker to the backend.
+    pub(in crate::upstream) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// Number of requests and tunnels in flight from this worker.
     pub(in crate::upstream) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
-    }
-}
-
-/// One of the slots that `max-connections` allows, held until it is dropped. Smaller than a permit, because every
-/// request has room for it.
-#[derive(Debug)]
-pub(in crate::upstream) struct LimitSlot(Arc<Semaphore>);
-
-impl LimitSlot {
-    /// Takes a slot; `None` if all are taken.
-    pub(in crate::upstream) fn take(slots: &Arc<Semaphore>) -> Option<Self> {
-        slots.try_acquire().ok()?.forget();
-        Some(Self(Arc::clone(slots)))
-    }
-}
-
-impl From<OwnedSemaphorePermit> for LimitSlot {
-    fn from(permit: OwnedSemaphorePermit) -> Self {
-        let slots = Arc::clone(permit.semaphore());
-        permit.forget();
-        Self(slots)
-    }
-}
-
-impl Drop for LimitSlot {
-    fn drop(&mut self) {
-        self.0.add_permits(1);
     }
 }
 
@@ -92,6 +69,16 @@ impl InFlight {
     /// Counts the connection of the request for its client, until the request is over.
     pub(in crate::upstream) fn hold(&mut self, held: Option<HeldConnection>) {
         self.held = held;
+    }
+
+    /// `true` if the connection of the request counts for its client.
+    pub(in crate::upstream) fn holds_connection(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Hands over the count of the connection, which then lasts longer than the request.
+    pub(in crate::upstream) fn take_held(&mut self) -> Option<HeldConnection> {
+        self.held.take()
     }
 
     /// Pool of the worker on which the request runs.

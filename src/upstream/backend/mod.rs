@@ -12,7 +12,8 @@ pub use backend::Backend;
 pub use client_share::ClientShare;
 pub use in_flight::InFlight;
 
-pub(super) use client_share::HeldConnection;
+pub(super) use client_share::{ClientCounts, HeldConnection};
 pub(super) use health_state::HealthState;
 pub(super) use in_flight::Lane;
+pub(super) use max_connections::{LimitSlot, MaxConnections};
 pub(super) use rendezvous::{Bidder, client_seed, highest_bidder};

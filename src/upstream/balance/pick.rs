@@ -106,7 +106,7 @@ mod tests {
         }
 
         fn busy(&self, index: usize, count: usize) -> Vec<InFlight> {
-            let enter = |_| self.backends[index].enter(0).unwrap();
+            let enter = |_| self.backends[index].enter(0, None).unwrap();
             (0..count).map(enter).collect()
         }
 

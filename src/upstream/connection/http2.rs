@@ -67,14 +67,17 @@ struct Shared {
     server_name: Option<HostName>,
     /// `true` after a request on this connection has timed out.
     is_doubtful: AtomicBool,
+    /// Counts the connection for the client that has opened it.
+    _holder: Option<Box<dyn Send + Sync>>,
 }
 
 impl Http2Connection {
     /// Starts HTTP/2 on `stream`, and spawns a task that drives the connection. If there is a `server_name`, only requests
-    /// for this host may use the connection.
+    /// for this host may use the connection, which keeps `holder` to its end.
     pub(in crate::upstream) async fn handshake(
         stream: BackendStream,
         server_name: Option<&HostName>,
+        holder: Option<impl Send + Sync + 'static>,
         tasks: &Tasks,
     ) -> Result<Self, hyper::Error> {
         let (sender, driver) = Builder::new(Spawner(tasks.clone()))
@@ -98,6 +101,7 @@ impl Http2Connection {
             opened: Instant::now(),
             server_name: server_name.cloned(),
             is_doubtful: AtomicBool::new(false),
+            _holder: holder.map(|holder| Box::new(holder) as _),
         })))
     }
 

@@ -28,8 +28,9 @@ struct Shared {
     idle: Mutex<Vec<Idle>>,
     /// HTTP/2 connections, each shared by many requests.
     shared: Mutex<Vec<Http2Connection>>,
-    /// Held while a shared connection is opened. Other requests wait for it instead of opening their own.
-    opening: tokio::sync::Mutex<()>,
+    /// For each server name, the lock that is held while a shared connection is opened. Other requests for the name wait
+    /// for it instead of opening their own. Those for other names do not, since a handshake may hang for one name only.
+    opening: Mutex<Vec<Opening>>,
     /// `true` if the backend chose HTTP/2 at the last handshake.
     speaks_http2: AtomicBool,
     /// `true` after the backend has asked for HTTP/1.1.
@@ -48,6 +49,13 @@ pub(in crate::upstream) enum PooledConnection {
     Http2(Http2Connection),
 }
 
+/// Lock of the requests that need a shared connection for one server name. It is gone when nobody holds or awaits it.
+#[derive(Debug)]
+struct Opening {
+    server_name: Option<HostName>,
+    lock: Weak<tokio::sync::Mutex<()>>,
+}
+
 #[derive(Debug)]
 struct Idle {
     connection: Http1Connection,
@@ -59,7 +67,7 @@ impl Pool {
         Self(Arc::new(Shared {
             idle: Mutex::new(Vec::new()),
             shared: Mutex::new(Vec::new()),
-            opening: tokio::sync::Mutex::new(()),
+            opening: Mutex::new(Vec::new()),
             speaks_http2: AtomicBool::new(false),
             requires_http1: AtomicBool::new(false),
             timeout,
@@ -85,6 +93,16 @@ impl Pool {
             return Some(PooledConnection::Http2(http2));
         }
         self.youngest(server_name).map(PooledConnection::Http1)
+    }
+
+    /// Tasks of the worker.
+    pub(in crate::upstream) fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    /// Time without a request after which a pooled connection is closed.
+    pub(in crate::upstream) fn idle_timeout(&self) -> Duration {
+        self.0.timeout
     }
 
     /// `true` if the backend has asked for HTTP/1.1.
@@ -124,14 +142,15 @@ impl Pool {
         }
     }
 
-    /// Waits until no other request is opening a shared connection. Returns `None` at once if the backend is not known
-    /// to speak HTTP/2, so that its connections are not shared.
+    /// Waits until no other request is opening a shared connection whose handshake names `server_name`. Returns `None` at
+    /// once if the backend is not known to speak HTTP/2, so that its connections are not shared.
     pub(in crate::upstream) async fn wait_for_shared(
         &self,
         address: &Address,
-    ) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        server_name: Option<&HostName>,
+    ) -> Option<tokio::sync::OwnedMutexGuard<()>> {
         if self.is_shared(address) {
-            Some(self.0.opening.lock().await)
+            Some(self.0.opening(server_name).lock_owned().await)
         } else {
             None
         }
@@ -178,21 +197,39 @@ impl Pool {
         None
     }
 
-    /// Adds a connection after the end of a response, if another request may follow. If its request has not ended yet, a
-    /// task waits until it has.
-    pub(in crate::upstream) fn check_in(&self, connection: Http1Connection) {
+    /// Adds a connection after the end of a response, if another request may follow. Returns it if its request has not ended
+    /// yet.
+    pub(in crate::upstream) fn check_in(
+        &self,
+        connection: Http1Connection,
+    ) -> Option<Http1Connection> {
         if self.0.shutdown.is_requested() {
-            return;
+            return None;
         }
         if !connection.http().is_sent() {
-            self.0.tasks.spawn(finish(connection, self.clone()));
-        } else if connection.is_idle() {
+            return Some(connection);
+        }
+        if connection.is_idle() {
             self.0.idle.lock().push(Idle {
                 connection,
                 since: Instant::now(),
             });
             self.0.start_sweep();
         }
+        None
+    }
+
+    /// Spawns a task that adds a connection when its request has ended. The task holds `request` until then.
+    pub(in crate::upstream) fn check_in_later(
+        &self,
+        connection: Http1Connection,
+        request: impl Send + 'static,
+    ) {
+        let finishing = finish(connection, self.clone());
+        self.0.tasks.spawn(async move {
+            finishing.await;
+            drop(request);
+        });
     }
 }
 
@@ -200,12 +237,30 @@ impl Pool {
 async fn finish(mut connection: Http1Connection, pool: Pool) {
     let shutdown = pool.0.shutdown.clone();
     tokio::select! {
-        () = poll_fn(|cx| connection.poll_sent(cx)) => pool.check_in(connection),
+        () = poll_fn(|cx| connection.poll_sent(cx)) => drop(pool.check_in(connection)),
         () = shutdown.requested() => {}
     }
 }
 
 impl Shared {
+    /// Lock of the requests that need a shared connection for `server_name`.
+    fn opening(&self, server_name: Option<&HostName>) -> Arc<tokio::sync::Mutex<()>> {
+        let mut all = self.opening.lock();
+        all.retain(|opening| opening.lock.strong_count() > 0);
+        let found = all
+            .iter()
+            .find(|opening| opening.server_name.as_ref() == server_name);
+        if let Some(lock) = found.and_then(|opening| opening.lock.upgrade()) {
+            return lock;
+        }
+        let lock = Arc::default();
+        all.push(Opening {
+            server_name: server_name.cloned(),
+            lock: Arc::downgrade(&lock),
+        });
+        lock
+    }
+
     /// Starts the task that closes expired connections, unless it already runs.
     fn start_sweep(self: &Arc<Self>) {
         if !self.is_swept.swap(true, Ordering::AcqRel) {
@@ -254,5 +309,31 @@ async fn sweep(pool: Weak<Shared>) {
         if !pool.close_expired() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_is_being_opened_delays_only_requests_for_its_name() {
+        let address = Address::parse("h2c://127.0.0.1:1").unwrap();
+        let pool = Pool::new(Duration::from_secs(1), Tasks::new());
+        let [slow, other] = ["slow", "other"].map(|name| HostName::parse(name).unwrap());
+        let held = pool.wait_for_shared(&address, Some(&slow)).await;
+        assert!(held.is_some());
+        let mut same = Box::pin(pool.wait_for_shared(&address, Some(&slow)));
+        assert!((&mut same).now_or_never().is_none());
+        for name in [Some(&other), None] {
+            let opening = pool.wait_for_shared(&address, name);
+            assert!(opening.now_or_never().is_some(), "{name:?}");
+        }
+        drop(held);
+        assert!(same.now_or_never().is_some());
+        drop(pool.wait_for_shared(&address, None).await);
+        assert_eq!(pool.0.opening.lock().len(), 1, "others are forgotten");
     }
 }

@@ -144,7 +144,7 @@ impl Dialer {
             if needs.is_alone() {
                 None
             } else {
-                pool.wait_for_shared(address).await
+                pool.wait_for_shared(address, needs.server_name).await
             }
         };
         let late = |_| Error::ConnectTimeout {
@@ -176,7 +176,7 @@ impl Dialer {
     /// Opens a new connection to the backend.
     pub(in crate::upstream) async fn open(
         &self,
-        in_flight: InFlight,
+        mut in_flight: InFlight,
         needs: ConnectionNeeds<'_>,
         permit: OwnedSemaphorePermit,
     ) -> Result<Lease, Error> {
@@ -190,8 +190,10 @@ impl Dialer {
         })??;
         let stream = BackendStream::new(opened.stream, permit);
         if opened.is_http2 {
-            let http2 = Http2Connection::handshake(stream, needs.server_name, &self.tasks).await;
-            let http2 = http2.map_err(|error| Error::Exchange {
+            let holder = in_flight.take_held();
+            let opening =
+                Http2Connection::handshake(stream, needs.server_name, holder, &self.tasks);
+            let http2 = opening.await.map_err(|error| Error::Exchange {
                 backend: address,
                 source: error.into(),
             })?;

@@ -95,8 +95,7 @@ async fn exchange_http1(
 }
 
 fn asks_for_connection_login(head: &Response<()>) -> bool {
-    head.status() == StatusCode::UNAUTHORIZED
-        && has_connection_login(head.headers(), &WWW_AUTHENTICATE)
+    has_connection_login(head.headers(), &WWW_AUTHENTICATE)
 }
 
 fn receive(head: Response<()>, lease: Http1Lease) -> Response<ResponseBody> {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::bound_connections::{BoundConnections, BoundList};
+use super::bound_connections::{Bound, BoundConnections, BoundList};
 use crate::http1::{Connection, Upgraded};
 use crate::upstream::address::Address;
-use crate::upstream::backend::{HeldConnection, InFlight};
+use crate::upstream::backend::InFlight;
 use crate::upstream::body::{RequestBody, ResponseUnderWay};
 use crate::upstream::connection::{Http1Connection, Http2Connection, PooledConnection, StreamSlot};
 use crate::upstream::transport::BackendStream;
@@ -86,11 +86,12 @@ impl Http1Lease {
 
     /// A lease of a connection that belongs to the client's connection.
     pub(in crate::upstream) fn bound(
-        connection: Http1Connection,
-        in_flight: InFlight,
+        bound: Bound,
+        mut in_flight: InFlight,
         owner: &BoundList,
     ) -> Self {
-        let mut lease = Self::reused(connection, in_flight);
+        in_flight.hold(bound.held);
+        let mut lease = Self::reused(bound.connection, in_flight);
         lease.owner = Some(owner.clone());
         lease
     }
@@ -117,11 +118,6 @@ impl Http1Lease {
         self.is_reused
     }
 
-    /// Counts the connection for the client of its request, until the request is over.
-    pub(super) fn hold(&mut self, held: Option<HeldConnection>) {
-        self.in_flight.hold(held);
-    }
-
     pub(in crate::upstream) fn in_flight(&self) -> &InFlight {
         &self.in_flight
     }
@@ -138,14 +134,27 @@ impl Http1Lease {
 
     /// Returns the connection to the client's connection if it belongs to it, or to the pool, unless this was its last
     /// exchange. Must only be called after a complete response.
-    pub(super) fn release(self) {
+    pub(super) fn release(mut self) {
         if self.is_last {
             return;
         }
         match self.owner {
-            Some(owner) => owner.keep(self.in_flight.lane(), self.connection),
+            Some(owner) => {
+                let bound = Bound {
+                    connection: self.connection,
+                    held: self.in_flight.take_held(),
+                };
+                owner.keep(self.in_flight.lane(), bound);
+            }
             None if self.is_private => {}
-            None => self.in_flight.pool().check_in(self.connection),
+            None => {
+                let unfinished = self.in_flight.pool().check_in(self.connection);
+                if let Some(connection) = unfinished {
+                    // The backend still gets the upload of the request.
+                    let pool = self.in_flight.pool().clone();
+                    pool.check_in_later(connection, self.in_flight);
+                }
+            }
         }
     }
 
@@ -175,9 +184,11 @@ pub(in crate::upstream) struct Http2Lease {
 impl Http2Lease {
     pub(in crate::upstream) fn new(
         http2: Http2Connection,
-        in_flight: InFlight,
+        mut in_flight: InFlight,
         is_reused: bool,
     ) -> Self {
+        // A shared connection counts for the client that has opened it.
+        in_flight.hold(None);
         Self {
             slot: http2.open_stream(),
             in_flight,

@@ -14,7 +14,7 @@ use super::lease::{Http1Lease, Http2Lease};
 use crate::http1::ExchangeError;
 use crate::per_worker::CachePadded;
 use crate::upstream::address::Address;
-use crate::upstream::backend::{HeldConnection, InFlight, Lane};
+use crate::upstream::backend::{InFlight, Lane};
 use crate::upstream::body::clean_trailers;
 use crate::upstream::error::BodyError;
 
@@ -67,13 +67,6 @@ impl ResponseBody {
             Source::Http2(source) => Some(source.lease.in_flight().address()),
             Source::Empty(lane) => Some(lane.address()),
             Source::Ended | Source::Broken => None,
-        }
-    }
-
-    /// Counts the connection for the client of the request, until the body has ended.
-    pub(in crate::upstream) fn hold(&mut self, held: Option<HeldConnection>) {
-        if let Source::Http1(lease) = &mut self.0 {
-            lease.hold(held);
         }
     }
 

@@ -3,9 +3,8 @@
 use http::Request;
 
 use super::backend_set::BackendSet;
-use super::selected_backend::{Caller, Selected, Selection};
+use super::selected_backend::{Selected, Selection};
 use crate::name::HostName;
-use crate::upstream::backend::HeldConnection;
 use crate::upstream::body::RequestBody;
 use crate::upstream::exchange::{Dialer, Failure, Http1Lease, Lease};
 
@@ -17,6 +16,16 @@ const MAX_CONNECT_ATTEMPTS: usize = 3;
 pub(super) struct Attempt {
     pub(super) backend: usize,
     pub(super) lease: Lease,
+}
+
+impl Attempt {
+    /// Records a failure of these backends, where another one now has a connection for the same name.
+    pub(super) fn blaming(self, suspects: &[usize], attempts: &Attempts<'_>) -> Self {
+        for backend in suspects {
+            attempts.backends.record_failure(*backend);
+        }
+        self
+    }
 }
 
 /// An attempt that got no response.
@@ -36,8 +45,6 @@ pub(super) struct Attempts<'a> {
     pub(super) backends: &'a BackendSet,
     pub(super) selection: Selection<'a>,
     pub(super) dialer: &'a Dialer,
-    /// Counts the connection of the request for its client.
-    pub(super) held: Option<HeldConnection>,
     /// `true` if the request asks for an upgrade, and so needs an HTTP/1.1 connection.
     pub(super) is_upgrade: bool,
     /// Number of retries so far.
@@ -51,18 +58,19 @@ pub(super) struct Attempts<'a> {
 impl Attempts<'_> {
     /// Takes a connection that belongs to the client's connection, if there is one to a backend with room.
     pub(super) fn bound(&self) -> Option<Attempt> {
-        let Caller { worker, bound, .. } = self.selection.caller;
-        let list = bound?.list()?;
+        let caller = &self.selection.caller;
+        let (list, worker) = (caller.bound?.list()?, caller.worker);
         let backends = self.backends.as_slice().iter().enumerate();
         for (index, backend) in backends.filter(|(_, backend)| !backend.is_down()) {
-            let Some(connection) = list.take(backend.lane(worker)) else {
+            let Some(bound) = list.take(backend.lane(worker)) else {
                 continue;
             };
-            let is_for_name = connection.server_name() == self.server_name.as_ref();
-            match self.backends.enter(index, worker).filter(|_| is_for_name) {
-                None => list.keep(backend.lane(worker), connection),
+            let is_for_name = bound.connection.server_name() == self.server_name.as_ref();
+            let selected = is_for_name.then(|| self.backends.enter(index, caller));
+            match selected.flatten() {
+                None => list.keep(backend.lane(worker), bound),
                 Some(Selected { backend, in_flight }) => {
-                    let lease = Http1Lease::bound(connection, in_flight, list);
+                    let lease = Http1Lease::bound(bound, in_flight, list);
                     return Some(Attempt {
                         backend,
                         lease: Lease::Http1(lease),
@@ -73,26 +81,30 @@ impl Attempts<'_> {
         None
     }
 
-    /// Counts a connection to the selected backend for the client, if it carries only this request. Returns `false` if the
-    /// client has its share already.
-    pub(super) fn hold_connection(&mut self, selected: &Selected) -> bool {
+    /// Counts a connection to the selected backend for the client. Returns `false` if the client has its share already.
+    pub(super) fn hold_connection(&self, selected: &mut Selected) -> bool {
         let Some(share) = self.selection.caller.share else {
             return true;
         };
+        let in_flight = &mut selected.in_flight;
+        if !in_flight.holds_connection() {
+            in_flight.hold(share.take(self.dialer.free()));
+        }
+        in_flight.holds_connection()
+    }
+
+    /// `true` if the request may use a connection that others use at the same time. Such a connection counts for the
+    /// client that has opened it.
+    fn may_share(&self, selected: &Selected) -> bool {
         let in_flight = &selected.in_flight;
         let is_alone = self.is_upgrade || self.proxy_header.is_some();
-        let is_shared = || !is_alone && in_flight.pool().is_shared(in_flight.address());
-        if self.held.is_none() && !is_shared() {
-            self.held = share.take(self.dialer.free());
-            return self.held.is_some();
-        }
-        true
+        !is_alone && in_flight.pool().is_shared(in_flight.address())
     }
 
     /// Takes a pooled connection to the selected backend. Returns `Err` with the selection if there is none, if the client
     /// has its share of connections, or if the request needs a new one because of its PROXY header.
-    pub(super) fn reuse(&mut self, selected: Selected) -> Result<Attempt, Selected> {
-        if !self.hold_connection(&selected) {
+    pub(super) fn reuse(&self, mut selected: Selected) -> Result<Attempt, Selected> {
+        if !self.may_share(&selected) && !self.hold_connection(&mut selected) {
             return Err(selected);
         }
         let Selected { backend, in_flight } = selected;

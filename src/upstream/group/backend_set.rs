@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::carry_over::{PreviousBackend, carry_over};
-use super::selected_backend::{Selected, Selection};
+use super::selected_backend::{Caller, Selected, Selection};
 use super::settings::UpstreamSettings;
 use super::weight_ratios::reduced;
 use crate::per_worker::{CachePadded, PerWorker};
@@ -110,10 +110,10 @@ impl BackendSet {
     /// If all backends are ejected, one is tried anyway, since the failures may be over. If the active checks of all
     /// backends fail, none is tried.
     pub(super) fn select(&self, selection: &Selection<'_>) -> Result<Option<Selected>, Error> {
-        let worker = selection.caller.worker;
+        let caller = &selection.caller;
         match self.backends.len() {
             0 => return Err(Error::NoBackend),
-            1 if selection.tried.is_empty() && self.is_even => return self.select_only(worker),
+            1 if selection.tried.is_empty() && self.is_even => return self.select_only(caller),
             _ => {}
         }
         for is_last_resort in [false, true] {
@@ -121,7 +121,7 @@ impl BackendSet {
             while let Some(backend) = self.pick(&candidates, selection.preferred) {
                 let health_state = self.backends[backend].health_state();
                 if health_state.is_good() || health_state.admit(Instant::now(), is_last_resort) {
-                    return Ok(self.enter(backend, worker));
+                    return Ok(self.enter(backend, caller));
                 }
             }
             candidates.needs_room = false;
@@ -132,11 +132,11 @@ impl BackendSet {
         Err(Error::NoHealthyBackend)
     }
 
-    fn select_only(&self, worker: usize) -> Result<Option<Selected>, Error> {
+    fn select_only(&self, caller: &Caller<'_>) -> Result<Option<Selected>, Error> {
         if self.backends[0].is_down() {
             return Err(Error::NoHealthyBackend);
         }
-        Ok(self.enter(0, worker))
+        Ok(self.enter(0, caller))
     }
 
     /// Returns the backends for which the request may wait, full or not. With a sticky balancer this is only one.
@@ -182,9 +182,9 @@ impl BackendSet {
         }
     }
 
-    /// Counts a request at this backend. Returns `None` if the backend is full.
-    pub(super) fn enter(&self, backend: usize, worker: usize) -> Option<Selected> {
-        let in_flight = self.backends[backend].enter(worker)?;
+    /// Counts a request at this backend. Returns `None` if the backend is full, or if the client has its share there.
+    pub(super) fn enter(&self, backend: usize, caller: &Caller<'_>) -> Option<Selected> {
+        let in_flight = self.backends[backend].enter(caller.worker, caller.share)?;
         Some(Selected { backend, in_flight })
     }
 

@@ -218,7 +218,6 @@ impl Upstream {
                 tried: Vec::new(),
             },
             dialer: &self.settings.dialer,
-            held: None,
             is_upgrade: self.settings.dialer.has_http2() && headers.contains_key(UPGRADE),
             retries: 0,
             proxy_header: send_proxy.map(|version| version.header(request.extensions())),
@@ -239,7 +238,6 @@ impl Upstream {
         backend: usize,
         attempts: &mut Attempts<'_>,
     ) -> Response<ResponseBody> {
-        response.body_mut().hold(attempts.held.take());
         let backends = attempts.backends;
         if backends.has_others() {
             let eject_status = self.settings.options.balancing.eject_status;
@@ -263,41 +261,42 @@ impl Upstream {
     }
 
     async fn wait(&self, attempts: &Attempts<'_>) -> Result<Selected, Error> {
-        let worker = attempts.selection.caller.worker;
+        let caller = &attempts.selection.caller;
         let backends = attempts.backends.as_slice();
         let mut full = Vec::new();
         for backend in attempts.backends.eligible(&attempts.selection) {
-            if let Some(selected) = attempts.backends.enter(backend, worker) {
+            if let Some(selected) = attempts.backends.enter(backend, caller) {
                 return Ok(selected);
             }
-            let slots = backends[backend].slots();
-            full.extend(slots.map(|slots| (backend, Arc::clone(slots))));
+            let limit = backends[backend].max_connections();
+            full.extend(limit.map(|limit| (backend, limit.clone())));
         }
         if full.is_empty() {
             return Err(Error::NoHealthyBackend);
         }
-        let (backend, slot) = self.queue.wait(full).await?;
-        let in_flight = InFlight::enter(backends[backend].lane(worker), Some(slot.into()));
+        let (backend, slot) = self.queue.wait(full, caller.share).await?;
+        let in_flight = InFlight::enter(backends[backend].lane(caller.worker), Some(slot));
         Ok(Selected { backend, in_flight })
     }
 
-    /// Waits within the connect time-out until the client may hold one more connection.
-    async fn await_share(
-        &self,
-        attempts: &mut Attempts<'_>,
-        selected: &Selected,
-    ) -> Result<(), Error> {
-        let Some(share) = attempts.selection.caller.share else {
-            return Ok(());
-        };
+    /// Waits within the connect time-out until the client may hold one more connection, and then selects a backend. The
+    /// request must not count at any backend meanwhile.
+    async fn await_share(&self, attempts: &Attempts<'_>) -> Result<Selected, Error> {
         let waiting = async {
-            while !attempts.hold_connection(selected) {
+            let share = attempts.selection.caller.share?;
+            loop {
+                if let Some(held) = share.take(self.settings.dialer.free()) {
+                    return Some(held);
+                }
                 share.released().await;
             }
         };
         let limit = self.settings.options.connect_timeout;
-        let waited = timeout(limit, waiting).await;
-        waited.map_err(|_| Error::ConnectionLimit)
+        let held = timeout(limit, waiting).await;
+        let held = held.map_err(|_| Error::ConnectionLimit)?;
+        let mut selected = self.select(attempts).await?;
+        selected.in_flight.hold(held);
+        Ok(selected)
     }
 
     /// Opens a connection to the selected backend; it must be a new one if `is_fresh`. If this fails, tries other
@@ -308,12 +307,16 @@ impl Upstream {
         attempts: &mut Attempts<'_>,
         mut is_fresh: bool,
     ) -> Result<Attempt, Error> {
+        // Backends that failed, perhaps because the client has chosen a name for which they have no certificate. If the
+        // name works at another backend, they are at fault.
+        let mut suspects = Vec::new();
         loop {
-            if !attempts.hold_connection(&selected) {
-                self.await_share(attempts, &selected).await?;
+            if !attempts.hold_connection(&mut selected) {
+                drop(selected);
+                selected = self.await_share(attempts).await?;
                 if !is_fresh {
                     match attempts.reuse(selected) {
-                        Ok(attempt) => return Ok(attempt),
+                        Ok(attempt) => return Ok(attempt.blaming(&suspects, attempts)),
                         Err(unpooled) => selected = unpooled,
                     }
                 }
@@ -327,13 +330,15 @@ impl Upstream {
             };
             let connecting = self.settings.dialer.connect(selected.in_flight, needs);
             let error = match connecting.await {
-                Ok(lease) => return Ok(Attempt { backend, lease }),
+                Ok(lease) => {
+                    return Ok(Attempt { backend, lease }.blaming(&suspects, attempts));
+                }
                 Err(error) if error.is_connect() => error,
                 Err(error) => return Err(error),
             };
-            // A client may choose a name for which the backend has no certificate.
-            let is_client_name = attempts.server_name.is_some() && error.is_handshake();
-            if error.is_fault() && !is_client_name {
+            if attempts.server_name.is_some() && error.may_be_due_to_name() {
+                suspects.push(backend);
+            } else if error.is_fault() {
                 attempts.backends.record_failure(backend);
             }
             attempts.selection.tried.push(backend);
@@ -348,7 +353,7 @@ impl Upstream {
                 "connection failed; trying another backend"
             );
             match attempts.reuse(next) {
-                Ok(attempt) => return Ok(attempt),
+                Ok(attempt) => return Ok(attempt.blaming(&suspects, attempts)),
                 Err(next) => selected = next,
             }
             is_fresh = false;
@@ -470,7 +475,7 @@ mod tests {
     #[test]
     fn a_backend_with_an_unchanged_address_keeps_its_state() {
         let old = upstream(&[], &[1, 2], limited(1));
-        let selected = old.backends()[1].enter(0).unwrap();
+        let selected = old.backends()[1].enter(0, None).unwrap();
         old.backends()[1].health_state().mark_down();
         let new = upstream(&[Arc::clone(&old)], &[2, 3], limited(1));
         assert_eq!(new.backends()[0].in_flight(), 1);

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use h2::Reason;
-use http::Request;
+use http::{Request, Response};
 use proxy::tasks::Tasks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
+use crate::harness::backends::h2_origin::{H2Origin, Session};
 use crate::harness::backends::web_app::App;
 use crate::harness::clients::http2_frames::{HEADERS, Http2Frames, RST_STREAM};
 use crate::harness::clients::https::Client;
@@ -28,6 +29,12 @@ pub(super) const CONNECTION: u64 = 400 << 10;
 pub(super) fn setup(app: &App, rest: &str) -> ProxySetup {
     let text = format!("[sites]\n\"localhost\" = \"{}\"\n{rest}\n", app.address);
     ProxySetup::new().proxyfile(&text)
+}
+
+/// Limit of open files with which a proxy may have twenty connections to clients and twenty to backends.
+fn for_twenty_connections() -> u64 {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    64 + 8 * workers as u64 + 2 * 20
 }
 
 pub(super) async fn with_little_memory() -> (App, Proxy) {
@@ -158,10 +165,8 @@ async fn heads_below_the_limit_are_bounded_in_sum() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_client_leaves_backend_connections_for_others() {
     let app = App::start().await;
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let for_twenty_connections = 64 + 8 * workers as u64 + 2 * 20;
     let proxy = setup(&app, "[upstreams]\nconnect-timeout = \"500ms\"")
-        .open_files(for_twenty_connections)
+        .open_files(for_twenty_connections())
         .start()
         .await;
     let mut greedy = proxy.client().http2(proxy.https(), "localhost").await;
@@ -188,6 +193,113 @@ async fn one_client_leaves_backend_connections_for_others() {
         assert_eq!(answer.unwrap().unwrap().status(), 200);
         held = rest;
     }
+    let request = Request::get("https://localhost/").body(Default::default());
+    let answer = soon(greedy.send_request(request.unwrap())).await;
+    assert_eq!(answer.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_with_a_login_count_for_their_client() {
+    // Given a proxy that may open twenty connections to two backends.
+    let (app, other) = (App::start().await, App::start().await);
+    let text = format!(
+        "[upstreams]\nconnect-timeout = \"500ms\"\n[sites.localhost]\nupstream = \"{}\"\n\
+         routes = {{ \"/other\" = {{ upstream = \"{}\", strip-prefix = true }} }}",
+        app.address, other.address
+    );
+    let proxy = ProxySetup::new()
+        .proxyfile(&text)
+        .open_files(for_twenty_connections())
+        .start()
+        .await;
+    // When one client logs in at both over twelve connections, which stay idle.
+    let client = proxy.client().alpn("http/1.1");
+    let (mut idle, mut statuses) = (Vec::new(), Vec::new());
+    for _ in 0..12 {
+        let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
+        for path in ["/", "/other/"] {
+            let request = format!(
+                "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Negotiate x\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut head = [0; 12];
+            soon(stream.read_exact(&mut head)).await.unwrap();
+            statuses.push(String::from_utf8_lossy(&head[9..]).into_owned());
+            let mut rest = [0; 4096];
+            let _ = soon(stream.read(&mut rest)).await.unwrap();
+        }
+        idle.push(stream);
+    }
+    // Then it gets its share of them, and others are served.
+    let served = statuses.iter().filter(|status| *status == "200").count();
+    assert_eq!((served, statuses.len()), (10, 24), "{statuses:?}");
+    assert_neighbour_is_served(&proxy).await;
+    drop(idle);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http2_connections_with_few_streams_count_for_their_client() {
+    // Given a backend that allows one stream per connection, and a proxy that may open twenty connections to it.
+    let origin = H2Origin::start(1, async |mut session: Session, _| {
+        let mut held = Vec::new();
+        while let Some(Ok((request, mut respond))) = session.accept().await {
+            if request.uri().path() == "/hold" {
+                held.push(respond);
+            } else {
+                respond.send_response(Response::new(()), true).unwrap();
+            }
+        }
+    })
+    .await;
+    let text = format!(
+        "[sites]\n\"localhost\" = \"{}\"\n[upstreams]\nconnect-timeout = \"500ms\"",
+        origin.url()
+    );
+    let proxy = ProxySetup::new()
+        .proxyfile(&text)
+        .open_files(for_twenty_connections())
+        .start()
+        .await;
+    let mut greedy = proxy.client().http2(proxy.https(), "localhost").await;
+    let mut ask = |path| {
+        let request = Request::get(format!("https://localhost{path}")).body(Default::default());
+        greedy.send_request(request.unwrap())
+    };
+    assert_eq!(soon(ask("/")).await.unwrap().status(), 200);
+    // When one client wants more, then it gets its share, and others are served.
+    let tasks = Tasks::new();
+    let mut held: Vec<_> = (0..40).map(|_| tasks.spawn(ask("/hold"))).collect();
+    while held.len() > 10 {
+        let (answer, _, rest) = soon(futures_util::future::select_all(held)).await;
+        assert_eq!(answer.unwrap().unwrap().status(), 503);
+        held = rest;
+    }
+    assert_neighbour_is_served(&proxy).await;
+    assert!(origin.connections() <= 12, "{}", origin.connections());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_client_leaves_slots_of_a_backend_for_others() {
+    let app = App::start().await;
+    let limits = "[upstreams]\nmax-connections = 20\nqueue-timeout = \"300ms\"";
+    let proxy = setup(&app, limits).start().await;
+    let mut greedy = proxy.client().http2(proxy.https(), "localhost").await;
+    let tasks = Tasks::new();
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        let request = Request::get("https://localhost/gate").body(Default::default());
+        held.push(tasks.spawn(greedy.send_request(request.unwrap())));
+    }
+    while held.len() > 17 {
+        let (answer, _, rest) = soon(futures_util::future::select_all(held)).await;
+        assert_eq!(answer.unwrap().unwrap().status(), 503);
+        held = rest;
+    }
+    assert_neighbour_is_served(&proxy).await;
+    // What one request releases goes to the next one of the same client.
+    app.open_gate();
+    let (answer, _, _held) = soon(futures_util::future::select_all(held)).await;
+    assert_eq!(answer.unwrap().unwrap().status(), 200);
     let request = Request::get("https://localhost/").body(Default::default());
     let answer = soon(greedy.send_request(request.unwrap())).await;
     assert_eq!(answer.unwrap().status(), 200);

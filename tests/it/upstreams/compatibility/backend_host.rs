@@ -6,7 +6,10 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use proxy::upstream::{BackendHost, HealthOptions, Options, ServerNameSource, TlsOptions};
+use proxy::upstream::{
+    BackendHost, BalanceMethod, BalanceOptions, HealthOptions, Options, ServerNameSource,
+    TlsOptions,
+};
 
 use crate::harness::backends::apache::Apache;
 use crate::harness::backends::nginx::Nginx;
@@ -134,6 +137,45 @@ async fn connections_whose_handshake_names_the_clients_host_serve_only_that_host
         assert_ne!(connections[0], connections[1]);
         assert_eq!(connections[0], connections[2], "it is used again");
     }
+}
+
+#[tokio::test]
+async fn a_backend_that_fails_for_a_name_which_works_at_another_is_ejected() {
+    // Given two backends that are asked for the client's host, one of them with a certificate of a stranger.
+    let ca = TestCa::root("backends");
+    let good = Nginx::start(&ca, FACTS).await;
+    let bad = Nginx::start(&TestCa::root("strangers"), FACTS).await;
+    let mut setup = ServiceSetup::new();
+    setup.upstream = Options {
+        tls: TlsOptions {
+            root: Some(good.root()),
+            sni: Some(ServerNameSource::ClientHost),
+            ..TlsOptions::default()
+        },
+        balancing: Box::new(BalanceOptions {
+            method: BalanceMethod::RoundRobin,
+            ..BalanceOptions::default()
+        }),
+        ..Options::default()
+    };
+    let service = setup
+        .upstream_at("*", &[&bad.url(), &good.url()])
+        .start()
+        .await;
+    let is_ejected = || {
+        let backends = service.upstreams[0].backends();
+        [backends[0].is_ejected(), backends[1].is_ejected()]
+    };
+    // When clients ask for a name that neither knows, then neither is ejected.
+    for _ in 0..8 {
+        assert_eq!(get(&service, "www.example.org").await.status(), 502);
+    }
+    assert_eq!(is_ejected(), [false, false]);
+    // When they ask for a name that works at one, then the other is ejected.
+    for _ in 0..8 {
+        assert_eq!(get(&service, "localhost").await.status(), 200);
+    }
+    assert_eq!(is_ejected(), [true, false]);
 }
 
 #[tokio::test]

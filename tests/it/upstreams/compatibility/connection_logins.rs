@@ -1,6 +1,7 @@
 //! NTLM and Negotiate, which log a user in on a connection: it belongs to the client's connection from then on.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use proxy::upstream::SendProxy;
 use tokio::process::Command;
@@ -117,6 +118,36 @@ async fn a_login_works_where_each_connection_names_its_client() {
     assert_eq!(ask(&mut one, "").await.0, "200");
     let mut other = RawStream::connect(service.h1).await;
     assert_eq!(ask(&mut other, "").await.0, "401");
+}
+
+#[tokio::test]
+async fn a_login_offered_with_any_status_binds_the_connection() {
+    let offer = "HTTP/1.1 200 OK\r\nwww-authenticate: Negotiate\r\ncontent-length: 2\r\n\r\nok";
+    let origin = Origin::answering(offer).await;
+    let service = serve(&[origin.address]).await;
+    for _ in 0..2 {
+        let mut client = RawStream::connect(service.h1).await;
+        assert_eq!(ask(&mut client, "").await.0, "200");
+        assert_eq!(ask(&mut client, "").await.0, "200");
+    }
+    assert_eq!(origin.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_login_ends_when_its_connection_is_idle_for_a_minute() {
+    let mut origin = Origin::start(answer_logins).await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
+    log_in(&mut client).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(50)).await;
+    tokio::time::resume();
+    assert_eq!(ask(&mut client, "").await.0, "200");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(66)).await;
+    tokio::time::resume();
+    assert_eq!(origin.event().await, "closed");
+    assert_eq!(ask(&mut client, "").await.0, "401");
 }
 
 #[tokio::test]
