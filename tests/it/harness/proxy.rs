@@ -215,13 +215,6 @@ fn prepared(program: &str, args: &[&str], preparation: &str) -> Command {
     clean(command)
 }
 
-/// `true` if this machine lets a process have a hosts file of its own.
-pub(crate) async fn may_replace_hosts_file() -> bool {
-    let mut mount = Command::new("unshare");
-    mount.args(["-rm", "mount", "--bind", "/etc/hosts", "/etc/hosts"]);
-    mount.status().await.is_ok_and(|status| status.success())
-}
-
 fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PROXY_") {

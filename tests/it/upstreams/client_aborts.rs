@@ -165,3 +165,29 @@ async fn a_client_that_closes_its_sending_side_gets_an_answer_that_takes_long() 
     let answer = client.read_to_end().await;
     assert!(answer.ends_with("\r\n\r\nxxx"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_request_counts_until_its_upload_has_ended() {
+    // Given a backend that answers before the upload ends.
+    let mut origin = Origin::start(async |mut connection| {
+        connection.raw.read_head().await.unwrap();
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        connection.raw.send(answer).await;
+        let body = connection.raw.read_exact(10).await;
+        connection.tell(String::from_utf8(body).unwrap());
+    })
+    .await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 10\r\n\r\nabc")
+        .await;
+    // When the client has the whole answer, then the backend still counts the request.
+    let head = client.read_head().await.unwrap();
+    assert_eq!(client.read_body(&head).await.unwrap(), "ok");
+    assert_eq!(service.upstreams[0].backends()[0].in_flight(), 1);
+    // And it does not when the upload is over.
+    client.send("defghij").await;
+    assert_eq!(origin.event().await, "abcdefghij");
+    service.in_flight(0).await;
+}

@@ -11,7 +11,7 @@ use crate::harness::backends::origin::Origin;
 use crate::harness::clients::raw::{RawStream, ask};
 use crate::harness::deadline::soon;
 use crate::harness::dns::server::DnsServer;
-use crate::harness::proxy::{ProxySetup, may_replace_hosts_file};
+use crate::harness::proxy::ProxySetup;
 use crate::harness::service::{Service, ServiceSetup};
 use crate::harness::skip::skip;
 
@@ -280,4 +280,11 @@ async fn a_running_proxy_follows_the_hosts_file() {
     // When the file changes, then requests go to the new address without a reload.
     write(&hosts, 2);
     soon(async { while app().await != "app-2" {} }).await;
+}
+
+/// `true` if this machine lets a process have a hosts file of its own.
+async fn may_replace_hosts_file() -> bool {
+    let mut mount = tokio::process::Command::new("unshare");
+    mount.args(["-rm", "mount", "--bind", "/etc/hosts", "/etc/hosts"]);
+    mount.status().await.is_ok_and(|status| status.success())
 }

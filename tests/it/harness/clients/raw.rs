@@ -63,6 +63,14 @@ impl RawStream {
         }
     }
 
+    /// Reads the head of the next message, however late it begins.
+    pub(crate) async fn read_late_head(&mut self) -> Option<String> {
+        if self.ahead.is_empty() && self.fill().await == 0 {
+            return None;
+        }
+        self.read_head().await
+    }
+
     /// Reads the head of the next message.
     pub(crate) async fn read_head(&mut self) -> Option<String> {
         self.read_until("\r\n\r\n").await

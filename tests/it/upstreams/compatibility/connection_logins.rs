@@ -17,7 +17,7 @@ const CHALLENGE: &str = "TlRMTVNTUAACAAAAAAAAAAAAAAABggAAASNFZ4mrze8AAAAAAAAAAAA
 /// Answers like a server that logs users in on connections. The body of a success is the number of the connection.
 async fn answer_logins(mut connection: OriginConnection) {
     let mut is_logged_in = false;
-    while let Some(head) = connection.raw.read_head().await {
+    while let Some(head) = connection.raw.read_late_head().await {
         let login = header(&head, "authorization").unwrap_or_default();
         let is_first = login.starts_with("NTLM TlRMTVNTUAAB");
         is_logged_in |= login.starts_with("NTLM TlRMTVNTUAAD") || login == "Negotiate ticket";
