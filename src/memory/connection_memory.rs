@@ -75,7 +75,7 @@ impl ConnectionMemory {
     }
 
     /// Holds `bytes` that are in memory already. If they are more than the client's share, the connection has a debt, and
-    /// nothing more should be read for it until the debt is [repaid](Self::repaid).
+    /// nothing more should be read for it until the debt is repaid.
     #[must_use]
     pub fn owe(self: &Arc<Self>, bytes: usize) -> HeldMemory {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
