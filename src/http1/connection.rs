@@ -235,9 +235,15 @@ where
         }
         let framing = ResponseFraming::of(&response, *is_head)?;
         self.is_kept &= keeps_alive(&response);
-        self.receiving = match BodyDecoder::new(framing) {
-            decoder if decoder.is_over() => Receiving::Nothing,
-            decoder => Receiving::Body(decoder),
+        let decoder = BodyDecoder::new(framing);
+        self.receiving = if decoder.is_over() {
+            Receiving::Nothing
+        } else {
+            if let Some(length) = decoder.size_hint().exact() {
+                let missing = length.saturating_sub(self.received.bytes.len() as u64);
+                self.received.expect(missing);
+            }
+            Receiving::Body(decoder)
         };
         Ok(Some(ResponseHead::Final(response)))
     }
@@ -266,6 +272,7 @@ where
             };
             if decoder.is_over() {
                 self.receiving = Receiving::Nothing;
+                self.received.shrink();
             }
             return Poll::Ready(Ok(frame));
         }
@@ -605,6 +612,21 @@ mod tests {
             // The stream yields what it has after a pending read.
             assert!(!(0..3).all(|_| connection.check()));
             assert!(!connection.is_idle());
+        }
+    }
+
+    #[test]
+    fn an_idle_connection_keeps_no_memory_of_a_large_response() {
+        let body = "x".repeat(200_000);
+        let large = format!("HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n{body}");
+        let chunks = format!("30d40\r\n{body}\r\n0\r\n\r\n");
+        let chunked = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
+        for text in [large, chunked] {
+            let mut connection = asked(ScriptedStream::of([text]));
+            let received = receive(&mut connection).unwrap().unwrap();
+            assert_eq!(received.data.len(), 200_000);
+            assert!(connection.is_idle());
+            assert_eq!(connection.received.bytes.capacity(), 0);
         }
     }
 
