@@ -1,11 +1,12 @@
 //! Listeners, client connections and their limits. Joins the two towers.
 //!
 //! ```text
-//! https, plain_http -> connection -> direct_responder, accept
+//! https, plain_http -> connection -> direct_responder, accept, current_date
 //! ```
 
 mod accept;
 mod connection;
+mod current_date;
 mod direct_responder;
 mod forwarding_rules;
 mod http_on_https;

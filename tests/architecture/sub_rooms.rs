@@ -221,10 +221,14 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("accept", &[]),
             ("https_location", &[]),
             ("https_ports", &[]),
+            ("current_date", &[]),
             ("options", &["accept"]),
             ("direct_responder", &["https_location", "https_ports"]),
             ("forwarding_rules", &["accept"]),
-            ("connection", &["accept", "direct_responder", "options"]),
+            (
+                "connection",
+                &["accept", "current_date", "direct_responder", "options"],
+            ),
             (
                 "http_on_https",
                 &["https_location", "https_ports", "connection"],

@@ -25,6 +25,7 @@ use crate::proxy::{
     ConnInfo, CurrentRouter, CutTarget, ProxyService, RejectedEarly, WorkerRefusals,
 };
 use crate::server::accept::ConnectionSlot;
+use crate::server::current_date::CurrentDate;
 use crate::server::direct_responder::DirectResponder;
 use crate::server::options::Limits;
 use crate::tasks::{Shutdown, Tasks};
@@ -36,6 +37,7 @@ pub struct Http {
     http1: hyper::server::conn::http1::Builder,
     http2: h2::server::Builder,
     tasks: Tasks,
+    date: Arc<CurrentDate>,
     /// Answers some requests instead of the service, if connections are plain HTTP.
     direct: Option<Arc<DirectResponder>>,
 }
@@ -63,6 +65,7 @@ impl Http {
             http2: http2::builder(&limits),
             limits,
             tasks,
+            date: Arc::default(),
             direct: None,
         }
     }
@@ -119,6 +122,7 @@ impl Http {
             deadlines: Arc::clone(&deadlines),
             memory,
             resets,
+            date: Arc::clone(&self.date),
             body_timeout: self.limits.body_timeout,
         });
         let stream = TrackedStream::new(stream, Arc::clone(&deadlines), slot);

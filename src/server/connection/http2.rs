@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::deferred_flush::DeferredFlush;
 use super::driver::Protocol;
 use super::http2_stream::{self, AdmittedRequest};
-use super::request_handler::RequestHandler;
+use super::request_handler::{RequestHandler, boxed};
 use super::tracked_body::RequestMark;
 use super::waiting_requests::{Outcome, Turn, WaitingRequests};
 use crate::memory::{
@@ -149,8 +149,8 @@ where
 
     fn spawn(&self, admitted: AdmittedRequest, reply: SendResponse<HeldBytes>) {
         let handler = Arc::clone(&self.handler);
-        self.tasks
-            .spawn(http2_stream::serve(handler, admitted, reply));
+        let answered = boxed(|| http2_stream::serve(handler, admitted, reply));
+        self.tasks.spawn(answered);
     }
 
     /// Refuses a request. The client may send it again, since it was not processed (RFC 9113 section 8.7).

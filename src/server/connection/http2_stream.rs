@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -105,7 +104,7 @@ async fn connect(
     if !held.grow(TUNNEL_SIZE) {
         return Err(Broken::OverShare);
     }
-    let (head, _) = complete_head(response);
+    let (head, _) = complete_head(response, handler);
     heads.count(head.headers())?;
     let mut sending = reply.send_response(head, false)?;
     heads.send_mark(&mut sending)?;
@@ -150,10 +149,13 @@ where
 }
 
 /// Completes a response's head with `Date` and `Content-Length`, and splits it from its body.
-fn complete_head(response: Response<TrackedBody<Body>>) -> (Response<()>, TrackedBody<Body>) {
+fn complete_head(
+    response: Response<TrackedBody<Body>>,
+    handler: &RequestHandler,
+) -> (Response<()>, TrackedBody<Body>) {
     let (mut head, body) = response.into_parts();
     let fields = &mut head.headers;
-    fields.entry(DATE).or_insert_with(now);
+    fields.entry(DATE).or_insert_with(|| handler.date.value());
     if !body.is_end_stream()
         && let Some(length) = body.size_hint().exact()
     {
@@ -161,11 +163,6 @@ fn complete_head(response: Response<TrackedBody<Body>>) -> (Response<()>, Tracke
         fields.entry(CONTENT_LENGTH).or_insert_with(length);
     }
     (Response::from_parts(head, ()), body)
-}
-
-fn now() -> HeaderValue {
-    let now = httpdate::fmt_http_date(SystemTime::now());
-    HeaderValue::try_from(now).expect("a date is visible ASCII")
 }
 
 /// The large heads of one response, which wait to be written. Small ones are counted with the request.
@@ -216,9 +213,9 @@ async fn send(
     reply: &mut SendResponse<HeldBytes>,
     mut held: HeldMemory,
 ) -> Result<(), Broken> {
-    let (head, body) = complete_head(response);
-    heads.count(head.headers())?;
     let handler = heads.handler;
+    let (head, body) = complete_head(response, handler);
+    heads.count(head.headers())?;
     if !body.is_end_stream() {
         let mut stream = reply.send_response(head, false)?;
         heads.send_mark(&mut stream)?;

@@ -13,6 +13,7 @@ use super::deadlines::Deadlines;
 use super::tracked_body::{RequestMark, TrackedBody};
 use crate::memory::ConnectionMemory;
 use crate::proxy::{Body, ClientBody, ConnInfo, Http1Body, Interims, ProxyService};
+use crate::server::current_date::CurrentDate;
 use crate::server::direct_responder::DirectResponder;
 
 /// Answers the requests of one connection.
@@ -25,6 +26,8 @@ pub(super) struct RequestHandler {
     pub(super) deadlines: Arc<Deadlines>,
     pub(super) memory: Arc<ConnectionMemory>,
     pub(super) resets: ClientResets,
+    /// The `Date` of responses over HTTP/2.
+    pub(super) date: Arc<CurrentDate>,
     /// Time that a body may make no progress.
     pub(super) body_timeout: Duration,
 }
@@ -65,6 +68,6 @@ impl RequestHandler {
 }
 
 /// Builds a future on the heap. `Box::pin` would build it on the stack and copy all of its size.
-fn boxed<F>(future: impl FnOnce() -> F) -> Pin<Box<F>> {
+pub(super) fn boxed<F>(future: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), future()))
 }
