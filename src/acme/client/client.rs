@@ -45,6 +45,8 @@ pub struct Client {
     http: reqwest::Client,
     directory: Mutex<Option<CachedDirectory>>,
     nonces: NoncePool,
+    /// The CA's Date, and when it was read.
+    date: parking_lot::Mutex<Option<(SystemTime, Instant)>>,
 }
 
 #[derive(Debug)]
@@ -89,7 +91,15 @@ impl Client {
             http,
             directory: Mutex::new(None),
             nonces: NoncePool::default(),
+            date: parking_lot::Mutex::default(),
         })
+    }
+
+    /// Returns the time of the CA's clock, if one of its answers has told it.
+    #[must_use]
+    pub fn ca_time(&self) -> Option<SystemTime> {
+        let (date, read) = (*self.date.lock())?;
+        Some(date + read.elapsed())
     }
 
     /// Returns the client's settings.
@@ -207,7 +217,12 @@ impl Client {
             .header(CONTENT_TYPE, "application/jose+json")
             .header(ACCEPT, accepted(call.step))
             .body(body);
-        self.send(call.step, url, request).await
+        let response = self.send(call.step, url, request).await?;
+        // Answers to signed requests come from no cache, so their date is the time of the answer.
+        if let Some(date) = response.date() {
+            *self.date.lock() = Some((date, Instant::now()));
+        }
+        Ok(response)
     }
 
     fn keep_nonce(&self, response: Response) -> Response {

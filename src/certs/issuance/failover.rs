@@ -92,7 +92,7 @@ impl Failover {
             let is_own = matches!(error.blame(), Blame::Ca | Blame::CaForName);
             if is_own && let Some(next) = issuers.get(index + 1) {
                 let failure = NameFailure {
-                    sentence: error.to_string(),
+                    sentence: error.last_cause(),
                     issuer: Some(issuer.name().to_owned()),
                     next: Some(next.name().to_owned()),
                     ..NameFailure::default()
@@ -283,6 +283,7 @@ impl Failover {
         subject: &HostPattern,
         pem: &Pem,
     ) -> Result<(Certificate, Vec<Flaw>), CertificateError> {
+        let ca_time = pem.ca_time();
         let pem = pem.as_str().as_bytes();
         let ReadPair {
             certificate, flaws, ..
@@ -292,6 +293,10 @@ impl Failover {
             // The CA signs nothing for the future, so this machine's clock must be behind.
             Err(early @ CertificateError::NotYetValid(_)) => {
                 warn!(names = %subject, error = %early, "certificate is served before its validity begins");
+            }
+            // By the CA's clock it is valid, so this machine's clock must be ahead.
+            Err(expired @ CertificateError::Expired(end)) if ca_time.is_some_and(|at| at < end) => {
+                warn!(names = %subject, error = %expired, "new certificate is served although it looks expired; check this machine's clock");
             }
             Err(unusable) => return Err(unusable),
         }

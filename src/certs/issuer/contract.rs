@@ -1,6 +1,7 @@
 //! The interface of all issuers, and the types of its requests and answers.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -208,6 +209,7 @@ pub struct Predecessor {
 pub struct Pem {
     text: String,
     account: Option<String>,
+    ca_time: Option<SystemTime>,
 }
 
 impl Pem {
@@ -218,6 +220,7 @@ impl Pem {
         Self {
             text: format!("{chain}{newline}{key}"),
             account: None,
+            ca_time: None,
         }
     }
 
@@ -226,6 +229,7 @@ impl Pem {
         let key = pem::private_key(self.text.as_bytes())?;
         Ok(Self {
             account: self.account,
+            ca_time: self.ca_time,
             ..Self::new(chain, &pem::write_private_key(&key))
         })
     }
@@ -241,6 +245,17 @@ impl Pem {
     #[must_use]
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
+    }
+
+    /// Sets the time of the CA's clock at the download.
+    #[must_use]
+    pub(crate) fn downloaded_at(self, ca_time: Option<SystemTime>) -> Self {
+        Self { ca_time, ..self }
+    }
+
+    /// Returns the time of the CA's clock at the download, if it is known. This machine's clock may be wrong.
+    pub(crate) fn ca_time(&self) -> Option<SystemTime> {
+        self.ca_time
     }
 
     /// Returns the PEM text.

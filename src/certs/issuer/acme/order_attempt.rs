@@ -151,7 +151,8 @@ impl OrderAttempt<'_> {
             info!(names = %self.request.subject, damaged, "damaged certificates left out of a chain");
         }
         let chain = pem::write_certificates(&chain);
-        Ok(Pem::new(&chain, &key.serialize_pem()).ordered_by(self.account.url()))
+        let pem = Pem::new(&chain, &key.serialize_pem()).ordered_by(self.account.url());
+        Ok(pem.downloaded_at(self.account.client().ca_time()))
     }
 
     /// Resumes the order of an earlier process. Returns `None` if a new order is needed.
@@ -165,7 +166,7 @@ impl OrderAttempt<'_> {
         };
         if let Some(placed) = self.find(record).await? {
             let pem = self.finish(placed).await?;
-            if !has_expired(&pem, self.now()) {
+            if !has_expired(&pem, pem.ca_time().unwrap_or_else(|| self.now())) {
                 return Ok(Some(pem));
             }
         }

@@ -150,7 +150,7 @@ async fn attempt(step: Step, fault: Fault) -> Outcome {
         issuer: issuer(&ca, &storage, vec![port_80.clone()]),
         cause: Mutex::default(),
     });
-    let (manager, tasks) = manager(storage, recorder.clone());
+    let (manager, tasks) = manager(storage, recorder.clone(), Clock::system());
     let name = HostName::parse(NAME).unwrap();
 
     let _ = manager.certificate(&name, CLIENT).await;
@@ -197,7 +197,11 @@ fn issuer(
     AcmeIssuer::with_protocol(protocol, None, Arc::clone(storage), Solvers::new(solvers)).unwrap()
 }
 
-fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, Tasks) {
+fn manager(
+    storage: Arc<dyn Storage>,
+    public: Arc<dyn Issuer>,
+    clock: Clock,
+) -> (CertManager, Tasks) {
     let site = HostPattern::parse(NAME).unwrap();
     let mut policies = NameMap::new();
     policies.insert(site.clone(), Arc::new(Policy::configured(site)));
@@ -217,10 +221,35 @@ fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, 
         },
         records: CertificateStore::new(storage),
         cache: Arc::new(CertCache::new(10)),
-        clock: Clock::system(),
+        clock,
         tasks: tasks.clone(),
     });
     (manager, tasks)
+}
+
+#[tokio::test]
+async fn a_new_certificate_that_a_fast_clock_calls_expired_is_served_and_kept() {
+    let port_80 = Arc::new(Http01::start().await);
+    let script = Script::new().lifetime(Duration::from_secs(3600));
+    let ca = ScriptedCa::start(script, port_80.port()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+    let fast = Clock::simulated(SystemTime::now() + Duration::from_secs(24 * 3600));
+    let name = HostName::parse(NAME).unwrap();
+    let mut served = Vec::new();
+
+    for start in ["first", "after a restart"] {
+        let solvers: Vec<Arc<dyn Solver>> = vec![port_80.clone()];
+        let issuer = Arc::new(issuer(&ca, &storage, solvers));
+        let (manager, tasks) = manager(Arc::clone(&storage), issuer, fast);
+        let certificate = manager.certificate(&name, CLIENT).await;
+        served.push(certificate.expect(start).serial().to_owned());
+        assert_eq!(manager.stats().expired, 1, "{start}");
+        tasks.stop();
+    }
+
+    assert_eq!(served[0], served[1]);
+    assert_eq!(ca.count(Step::NewOrder), 1, "no order more than is needed");
 }
 
 fn files(dir: &Path) -> Vec<String> {
