@@ -14,8 +14,8 @@ use super::response::{
 use super::stats::Stats;
 use crate::certs::issuer::roll_account_keys;
 use crate::certs::{
-    Attempts, CertManager, Certificate, CertificateRefusal, CertificateStore, Inventory, Issuers,
-    RevocationReason, Revoker, Stored, StoredCertificate, renew_at,
+    Attempts, CertManager, Certificate, CertificateStore, Inventory, Issuers, RevocationReason,
+    Revoker, Stored, StoredCertificate, renew_at,
 };
 use crate::name::HostPattern;
 
@@ -37,6 +37,18 @@ pub struct Operations {
 struct Found {
     kept: Option<StoredCertificate>,
     attempts: Option<Attempts>,
+    /// Why the attempts cannot be read, if so.
+    unreadable: Option<String>,
+}
+
+impl Found {
+    fn state(&self, subject: &HostPattern) -> Option<NameState> {
+        let state = NameState::stored(subject, self.kept.as_ref(), self.attempts.as_ref());
+        match &self.unreadable {
+            None => state,
+            Some(reason) => Some(NameState::with_unreadable_attempts(state, reason)),
+        }
+    }
 }
 
 impl Operations {
@@ -228,11 +240,13 @@ impl Operations {
 
     async fn find(&self, inventory: &Inventory, name: &HostPattern) -> Result<Found, Error> {
         let attempts = self.records.load_attempts(name).await;
-        let attempts = attempts.map_err(CertificateRefusal::from)?;
+        let unreadable = attempts.as_ref().err().map(ToString::to_string);
+        let attempts = attempts.ok().flatten();
         let kept = inventory.certificate(name).await?;
         Ok(Found {
             kept: kept.map(|kept| self.named(kept)),
             attempts: attempts.filter(|attempts| attempts.counted_failures() > 0),
+            unreadable,
         })
     }
 
@@ -248,7 +262,7 @@ impl Operations {
     }
 
     async fn state(&self, name: &HostPattern, found: &Found) -> NameState {
-        let stored = NameState::stored(name, found.kept.as_ref(), found.attempts.as_ref());
+        let stored = found.state(name);
         if let Some(manager) = &self.manager {
             return NameState::live(&manager.standing_of(name).await, stored);
         }

@@ -95,6 +95,21 @@ impl NameState {
         Some(state)
     }
 
+    /// Adds that the record of failed attempts cannot be read.
+    pub(super) fn with_unreadable_attempts(state: Option<Self>, reason: &str) -> Self {
+        match state {
+            Some(mut state) => {
+                let failure = format!("; failed renewals are unknown: {reason}");
+                state.sentence.push_str(&failure);
+                state
+            }
+            None => Self {
+                word: "damaged",
+                sentence: reason.to_owned(),
+            },
+        }
+    }
+
     /// The state of a name that is neither configured nor stored.
     pub(super) fn unknown() -> Self {
         Self {

@@ -116,7 +116,7 @@ impl CertManager {
             let records = self.obtainer().records();
             let signer = records.signer(issuers, subject, &certificate).await;
             let issuer = signer.map_or("", |issuer| issuer.name());
-            return served(issuer, &certificate, attempts);
+            return served(issuer, &certificate, Ok(attempts));
         }
         if self.is_in_flight(subject) {
             return Standing::Ordering;

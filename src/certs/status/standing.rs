@@ -31,6 +31,9 @@ pub enum Standing {
         /// Time of the next attempt after a failed one.
         #[serde(serialize_with = "maybe_rfc3339")]
         next_try: Option<SystemTime>,
+        /// Why its failed attempts cannot be read, if so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unreadable: Option<String>,
     },
     /// Its site has certificate files of its own.
     FromFiles {
@@ -135,6 +138,7 @@ impl Display for Standing {
                 renew_at,
                 last_error,
                 next_try,
+                unreadable,
             } => {
                 let (end, renewal) = (at(*not_after), at(*renew_at));
                 write!(
@@ -144,7 +148,8 @@ impl Display for Standing {
                 if let Some(next) = next_try {
                     write!(f, "; next attempt at {}", at(*next))?;
                 }
-                and(f, "the last renewal failed", last_error.as_ref())
+                and(f, "the last renewal failed", last_error.as_ref())?;
+                and(f, "failed renewals are unknown", unreadable.as_ref())
             }
             Self::FromFiles { cert, not_after } => {
                 f.write_str("served from the site's own files")?;

@@ -104,11 +104,12 @@ impl<'a> StoredStanding<'a> {
         let issuers = self.issuers.for_subject(subject, policy);
         let internal = &self.issuers.internal;
         let is_internal = issuers.iter().all(|issuer| Arc::ptr_eq(issuer, internal));
-        let attempts = self.records.load_attempts(subject).await?;
-        let mut attempts = attempts.filter(|attempts| attempts.counted_failures() > 0);
+        let attempts = self.records.load_attempts(subject).await;
+        let attempts = attempts.map(|it| it.filter(|attempts| attempts.counted_failures() > 0));
         if let Some((issuer, certificate)) = self.valid(issuers, subject, now).await? {
             return Ok(served(issuer, &certificate, attempts));
         }
+        let mut attempts = attempts?;
         if let Some(refused) = refused(issuers, subject, policy) {
             return Ok(refused);
         }
@@ -194,14 +195,17 @@ pub(crate) fn unsignable(issuer: &dyn Issuer, subject: &HostPattern) -> Option<U
 pub(crate) fn served(
     issuer: &str,
     certificate: &Certificate,
-    attempts: Option<Attempts>,
+    attempts: Result<Option<Attempts>, storage::Error>,
 ) -> Standing {
+    let unreadable = attempts.as_ref().err().map(ToString::to_string);
+    let attempts = attempts.ok().flatten();
     Standing::Served {
         issuer: issuer.to_owned(),
         not_after: certificate.not_after(),
         renew_at: renew_at(certificate),
         next_try: attempts.as_ref().map(Attempts::not_before),
         last_error: attempts.map(|attempts| attempts.last_error),
+        unreadable,
     }
 }
 

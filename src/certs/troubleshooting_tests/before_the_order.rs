@@ -22,6 +22,7 @@ pub(super) fn standings() -> Vec<String> {
         renew_at: at("2027-01-23T09:00:00Z"),
         last_error,
         next_try,
+        unreadable: None,
     };
     let reason = "the CA could not connect to this machine".to_owned();
     texts([

@@ -359,6 +359,29 @@ async fn a_record_that_the_user_may_not_read_is_told_and_replaced() {
     assert!(!list().contains("may not read it"), "{}", list());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unreadable_record_of_attempts_is_named_and_hides_no_certificate() {
+    let mut proxy = ProxySetup::new().args(LOCAL).start().await;
+    proxy.logged("certificate obtained").await;
+    let setup = proxy.stop().await;
+    let data = setup.data();
+    // A folder cannot be read as a record, also not by root.
+    let record = data.join("attempts/localhost.json");
+    std::fs::create_dir_all(&record).unwrap();
+
+    for args in [&["list"][..], &["show", "localhost"]] {
+        let told = succeed(&data, args).await;
+
+        let record = record.display().to_string();
+        assert!(
+            told.contains(&format!("failed renewals are unknown: {record}")),
+            "{told}"
+        );
+        assert!(told.contains("valid until"), "{told}");
+        assert!(!told.contains("refused"), "{told}");
+    }
+}
+
 type Lines = tokio::io::Lines<BufReader<tokio::process::ChildStderr>>;
 
 /// Waits for a line of the log with this part.
