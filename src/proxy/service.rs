@@ -264,8 +264,10 @@ impl ProxyService {
                 Some(admission) => admission.within(buffering).await?,
             }
         }
+        let is_secure = upstream.uses_cookies() && context.conn.is_secure(request.headers());
         prepare(request, upgrade.as_ref(), destination, context)?;
         let mut caller = context.caller(request.headers());
+        caller.is_secure = is_secure;
         if upstream.uses_client_address() {
             caller.client = context.conn.client_ip(request.headers());
         }

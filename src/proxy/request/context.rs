@@ -104,6 +104,7 @@ impl<'r> RequestContext<'r> {
             has_connection_login: has_authorization
                 && has_connection_login(headers, &AUTHORIZATION),
             dav_destination: self.dav_destination.as_ref().map(PathAndQuery::as_str),
+            is_secure: false,
         }
     }
 

@@ -14,7 +14,9 @@ use http::{HeaderMap, HeaderValue};
 const TAG_SIZE: usize = 16;
 /// Prefix of the signed text, so that the signature is useless for any other purpose of the same key.
 const PURPOSE: &[u8] = b"proxy backend cookie\0";
-const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
+const ATTRIBUTES: &str = "Path=/; HttpOnly; SameSite=Lax";
+/// Prefixes of names that browsers accept only together with `Secure`.
+const SECURE_PREFIXES: [&str; 2] = ["__Host-", "__Secure-"];
 
 /// `true` if `name` is a valid cookie name (RFC 6265 section 4.1.1).
 #[must_use]
@@ -25,15 +27,19 @@ pub fn is_cookie_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Cookies for the backends of one upstream, in the same order.
+/// Cookies for the backends of one upstream, in the same order. Browsers keep no `Secure` cookie from plain HTTP, so clients
+/// without TLS get one without it and without the prefixes that demand it.
 pub(in crate::upstream) struct StickyCookie {
     name: String,
+    /// Length of the prefix that the name has over TLS only.
+    prefix: usize,
     tags: Box<[Tag]>,
 }
 
 struct Tag {
     value: String,
-    header: HeaderValue,
+    over_tls: HeaderValue,
+    plain: HeaderValue,
 }
 
 impl StickyCookie {
@@ -44,27 +50,44 @@ impl StickyCookie {
         addresses: impl Iterator<Item = String>,
     ) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        let is_prefix = |prefix: &&str| {
+            let start = name.get(..prefix.len());
+            name.len() > prefix.len() && start.is_some_and(|it| it.eq_ignore_ascii_case(prefix))
+        };
+        let prefix = SECURE_PREFIXES.into_iter().find(is_prefix);
+        let prefix = prefix.map_or(0, str::len);
         let tag = |address: String| {
             let signed = hmac::sign(&key, &[PURPOSE, address.as_bytes()].concat());
             let value = URL_SAFE_NO_PAD.encode(&signed.as_ref()[..TAG_SIZE]);
-            let header = HeaderValue::try_from(format!("{name}={value}; {ATTRIBUTES}"))
-                .expect("a cookie's name and base64 are visible ASCII");
-            Tag { value, header }
+            let header = |text: String| {
+                HeaderValue::try_from(text).expect("a cookie's name and base64 are visible ASCII")
+            };
+            Tag {
+                over_tls: header(format!("{name}={value}; {ATTRIBUTES}; Secure")),
+                plain: header(format!("{}={value}; {ATTRIBUTES}", &name[prefix..])),
+                value,
+            }
         };
         Self {
             name: name.to_owned(),
+            prefix,
             tags: addresses.map(tag).collect(),
         }
     }
 
     /// Returns the backend whose cookie a request has. Ignores cookies with another value.
-    pub(in crate::upstream) fn find(&self, headers: &HeaderMap) -> Option<usize> {
+    pub(in crate::upstream) fn find(&self, headers: &HeaderMap, is_secure: bool) -> Option<usize> {
+        let own = if is_secure {
+            &self.name
+        } else {
+            &self.name[self.prefix..]
+        };
         let fields = headers.get_all(COOKIE).iter();
         let mut values = fields
             .filter_map(|field| field.to_str().ok())
             .flat_map(|field| field.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
-            .filter(|(name, _)| *name == self.name)
+            .filter(|(name, _)| *name == own)
             .map(|(_, value)| value);
         values.find_map(|value| {
             let is_equal =
@@ -74,8 +97,17 @@ impl StickyCookie {
     }
 
     /// Adds the cookie of this backend to the header fields of a response.
-    pub(in crate::upstream) fn set(&self, backend: usize, headers: &mut HeaderMap) {
-        headers.append(SET_COOKIE, self.tags[backend].header.clone());
+    pub(in crate::upstream) fn set(
+        &self,
+        backend: usize,
+        headers: &mut HeaderMap,
+        is_secure: bool,
+    ) {
+        let Tag {
+            over_tls, plain, ..
+        } = &self.tags[backend];
+        let cookie = if is_secure { over_tls } else { plain };
+        headers.append(SET_COOKIE, cookie.clone());
     }
 }
 
@@ -106,11 +138,35 @@ mod tests {
 
     fn cookie(sticky: &StickyCookie, backend: usize) -> String {
         let mut headers = HeaderMap::new();
-        sticky.set(backend, &mut headers);
+        sticky.set(backend, &mut headers, true);
         let header = headers[SET_COOKIE].to_str().unwrap();
         let (cookie, attributes) = header.split_once("; ").unwrap();
-        assert_eq!(attributes, "Path=/; Secure; HttpOnly; SameSite=Lax");
+        assert_eq!(attributes, "Path=/; HttpOnly; SameSite=Lax; Secure");
         cookie.to_owned()
+    }
+
+    #[test]
+    fn over_plain_http_a_cookie_has_no_prefix_and_is_not_secure() {
+        for (name, plain) in [
+            ("__Host-backend", "backend"),
+            ("__Secure-backend", "backend"),
+            ("__host-backend", "backend"),
+            ("backend", "backend"),
+            ("__Host-", "__Host-"),
+        ] {
+            let addresses = ["10.0.0.1:3000".to_owned()];
+            let sticky = StickyCookie::new(name, b"secret", addresses.into_iter());
+            let mut headers = HeaderMap::new();
+            sticky.set(0, &mut headers, false);
+            let header = headers[SET_COOKIE].to_str().unwrap();
+            let (own, attributes) = header.split_once("; ").unwrap();
+            assert_eq!(attributes, "Path=/; HttpOnly; SameSite=Lax");
+            assert!(own.starts_with(&format!("{plain}=")), "{own}");
+            assert_eq!(sticky.find(&request(&[own]), false), Some(0));
+            let over_tls = cookie(&sticky, 0);
+            assert!(over_tls.starts_with(&format!("{name}=")), "{over_tls}");
+            assert_eq!(sticky.find(&request(&[&over_tls]), true), Some(0));
+        }
     }
 
     #[test]
@@ -119,11 +175,14 @@ mod tests {
         for backend in [0, 1] {
             let own = cookie(&sticky, backend);
             let several = format!("a=b; {own}; c=d");
-            assert_eq!(sticky.find(&request(&["x=y", &several])), Some(backend));
+            assert_eq!(
+                sticky.find(&request(&["x=y", &several]), true),
+                Some(backend)
+            );
         }
         let both = format!("backend=stale; {}", cookie(&sticky, 1));
-        assert_eq!(sticky.find(&request(&[&both])), Some(1));
-        assert_eq!(sticky.find(&request(&[])), None);
+        assert_eq!(sticky.find(&request(&[&both]), true), Some(1));
+        assert_eq!(sticky.find(&request(&[]), true), None);
     }
 
     #[test]
@@ -142,7 +201,7 @@ mod tests {
             &own.replacen("backend", "Backend", 1),
             &cookie(&sticky(b"other"), 0),
         ] {
-            assert_eq!(ours.find(&request(&[forged])), None, "{forged}");
+            assert_eq!(ours.find(&request(&[forged]), true), None, "{forged}");
         }
     }
 }

@@ -86,8 +86,8 @@ impl BackendSet {
     }
 
     /// Index of the backend that the cookie of a request names.
-    pub(super) fn preferred(&self, headers: &HeaderMap) -> Option<usize> {
-        self.sticky.as_ref()?.find(headers)
+    pub(super) fn preferred(&self, headers: &HeaderMap, is_secure: bool) -> Option<usize> {
+        self.sticky.as_ref()?.find(headers, is_secure)
     }
 
     /// Adds the cookie that keeps the client at this backend, if the upstream uses cookies and the client does not have
@@ -95,13 +95,13 @@ impl BackendSet {
     pub(super) fn set_cookie(
         &self,
         backend: usize,
-        preferred: Option<usize>,
+        selection: &Selection<'_>,
         headers: &mut HeaderMap,
     ) {
         if let Some(sticky) = &self.sticky
-            && preferred != Some(backend)
+            && selection.preferred != Some(backend)
         {
-            sticky.set(backend, headers);
+            sticky.set(backend, headers, selection.caller.is_secure);
         }
     }
 

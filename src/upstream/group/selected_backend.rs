@@ -27,6 +27,10 @@ pub struct Caller<'c> {
     pub has_connection_login: bool,
     /// Path of the field Destination, which needs the scheme and host of the backend.
     pub dav_destination: Option<&'c str>,
+    /// `true` if the client's own connection uses TLS. It can be any value unless [`Upstream::uses_cookies`] is `true`.
+    ///
+    /// [`Upstream::uses_cookies`]: super::Upstream::uses_cookies
+    pub is_secure: bool,
 }
 
 /// Facts about one request that the selection depends on.

@@ -161,3 +161,40 @@ async fn a_reload_changes_over_what_a_site_is_served() {
     let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
     assert_eq!(answer.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cookie_of_a_backend_is_secure_only_over_tls() {
+    let (one, other) = (App::start().await, App::start().await);
+    let text = format!(
+        "[sites.\"both.localhost\"]\nupstream = [\"{}\", \"{}\"]\nbalance = \"cookie\"\nhttp = \"both\"\n",
+        one.address, other.address
+    );
+    let proxy = ProxySetup::new().proxyfile(&text).start().await;
+
+    let plain = ask(proxy.http(), get("both.localhost", "/")).await;
+
+    let cookie = header(&plain, "set-cookie").unwrap();
+    assert!(cookie.starts_with("backend="), "{cookie}");
+    assert!(!cookie.contains("Secure"), "{cookie}");
+    let (own, _) = cookie.split_once(';').unwrap();
+    let request = format!(
+        "GET / HTTP/1.1\r\nhost: both.localhost\r\ncookie: {own}\r\nconnection: close\r\n\r\n"
+    );
+    let again = ask(proxy.http(), request).await;
+    assert_eq!(
+        header(&again, "set-cookie"),
+        None,
+        "the client keeps its backend"
+    );
+    let mut client = proxy.client().http1(proxy.https(), "both.localhost").await;
+    let request = Request::get("/")
+        .header("host", "both.localhost")
+        .header("cookie", own);
+    let request = request.body(Full::default()).unwrap();
+    let answer = client.send_request(request).await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(
+        cookie.starts_with("__Host-backend=") && cookie.ends_with("; Secure"),
+        "{cookie}"
+    );
+}
