@@ -1,10 +1,13 @@
-//! `proxy check`: whether the configuration is valid and the files that it names can be used.
+//! `proxy check`: whether the configuration is valid and the files that it names can be used, and which names no CA will sign.
 
 use std::io::Write;
 
 use super::failure::Failure;
 use super::source::Source;
 use crate::app;
+
+/// Cure of a name that no public CA signs.
+const OWN_ISSUER: &str = "for a name inside a network, set `issuer = \"internal\"` at its site, or add a private CA as [[issuers]]";
 
 pub(super) fn execute(source: Source, out: &mut dyn Write) -> Result<(), Failure> {
     let loaded = source.load()?;
@@ -18,5 +21,8 @@ pub(super) fn execute(source: Source, out: &mut dyn Write) -> Result<(), Failure
         count => format!("{count} sites"),
     };
     writeln!(out, "{name} is valid: {sites}")?;
+    for reason in loaded.config.unsignable_names() {
+        writeln!(out, "warning: {reason}; {OWN_ISSUER}")?;
+    }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! Knows no reader.
 
 mod named_files;
+mod public_names;
 mod restart_only;
 mod site_conflicts;
 

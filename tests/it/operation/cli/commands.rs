@@ -128,6 +128,31 @@ fn check_says_valid_or_lists_all_problems() {
 }
 
 #[test]
+fn check_warns_of_names_that_no_public_ca_signs_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Proxyfile");
+    let name = file.to_str().unwrap();
+    let text = "[sites]\n\"nas.lan\" = \"3000\"\n\"app.example.org\" = \"3000\"\n";
+    std::fs::write(&file, text).unwrap();
+
+    let outcome = proxy(&["check", "--config", name]);
+
+    assert_eq!((outcome.code, outcome.err.as_str()), (code(0), ""));
+    let lines: Vec<_> = outcome.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[0], format!("{name} is valid: 2 sites"));
+    let warning = "warning: no public CA can sign nas.lan, because .lan is reserved; ";
+    assert!(lines[1].starts_with(warning), "{}", lines[1]);
+    assert!(lines[1].contains("; for a name inside a network, set `issuer = \"internal\"`"));
+    let text = text.replace("\"nas.lan\" = ", "issuer = \"internal\"\nupstream = ");
+    let text = text.replace("[sites]", "[sites.\"nas.lan\"]");
+    let text = text.replace("\"app.", "[sites]\n\"app.");
+    std::fs::write(&file, text).unwrap();
+    let outcome = proxy(&["check", "--config", name]);
+    assert_eq!(outcome.out, format!("{name} is valid: 2 sites\n"));
+}
+
+#[test]
 fn check_tells_files_and_commands_that_cannot_be_used_beside_all_other_mistakes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("Proxyfile");
