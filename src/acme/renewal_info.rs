@@ -11,7 +11,8 @@ use url::Url;
 
 use crate::acme::client::Client;
 use crate::acme::error::{Error, Step};
-use crate::printable::printable;
+use crate::acme::resource::or_default;
+use crate::printable::quoted;
 
 /// Time until the next request if the CA sends no Retry-After (RFC 9773 section 4.3.2).
 const USUAL_WAIT: Duration = Duration::from_secs(6 * 3600);
@@ -21,9 +22,6 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Longest time until the next request, so that a planned revocation is noticed within a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
-
-/// Most characters of the URL of a CA's page that are shown.
-const SHOWN: usize = 300;
 
 /// The identifier of a certificate at its CA (RFC 9773 section 4.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -69,8 +67,8 @@ pub struct RenewalInfo {
 #[serde(rename_all = "camelCase")]
 struct Wire {
     suggested_window: WireWindow,
-    #[serde(default, rename = "explanationURL")]
-    explanation_url: Option<String>,
+    #[serde(default, rename = "explanationURL", deserialize_with = "or_default")]
+    explanation_url: String,
 }
 
 #[derive(Deserialize)]
@@ -104,11 +102,11 @@ impl Wire {
     fn parse(self) -> Option<RenewalInfo> {
         let start = parse_time(&self.suggested_window.start)?;
         let end = parse_time(&self.suggested_window.end)?;
-        let page = self.explanation_url.filter(|page| !page.is_empty());
+        let page = self.explanation_url;
         (start < end).then(|| RenewalInfo {
             start,
             end,
-            explanation: page.map(|page| printable(&page, SHOWN)),
+            explanation: (!page.is_empty()).then(|| quoted(&page)),
             ask_again_after: USUAL_WAIT,
         })
     }

@@ -146,8 +146,8 @@ impl Account {
     /// Asks the CA for the account's contact. Fails unless the CA knows the account by its key.
     pub async fn contact(&self) -> Result<Vec<String>, Error> {
         let url = self.resource()?;
-        let account: AccountResource = self.read(Step::Account, &url).await?.json()?;
-        Ok(account.contact)
+        let account: Option<AccountResource> = self.read(Step::Account, &url).await?.json()?;
+        Ok(account.unwrap_or_default().contact)
     }
 
     /// Replaces the contact (RFC 8555 section 7.3.2). An empty list clears it.

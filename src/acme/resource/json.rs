@@ -117,7 +117,7 @@ fn make_absolute(member: Option<&mut Value>, base: &Url) {
 }
 
 /// Deserializes a member. One of the wrong type becomes the default.
-pub(super) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+pub(in crate::acme) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: DeserializeOwned + Default,
     D: Deserializer<'de>,

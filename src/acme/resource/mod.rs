@@ -9,7 +9,7 @@ pub use identifier::Identifier;
 pub use problem::{Excerpt, Problem, ProblemKind, Subproblem};
 pub use resource::{AuthorizationStatus, ChallengeType, Directory, Meta, OrderStatus, ResourceUrl};
 
-pub(super) use json::read as read_json;
+pub(super) use json::{or_default, read as read_json};
 pub(super) use resource::{
     AccountResource, AuthorizationResource, ChallengeResource, ChallengeStatus, OrderResource,
     Service,

@@ -46,7 +46,7 @@ impl TestCa {
     }
 
     /// The same after a change.
-    fn changed_loopback(
+    pub(crate) fn changed_loopback(
         &self,
         change: impl FnOnce(&mut CertificateParams),
     ) -> (rcgen::Certificate, KeyPair) {

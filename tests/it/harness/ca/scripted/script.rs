@@ -34,6 +34,12 @@ pub(crate) enum Step {
     Certificate,
     /// GET of the renewal information (RFC 9773).
     RenewalInfo,
+    /// POST-as-GET of an account. Only a fault answers it.
+    Account,
+    /// POST of a new key of an account. Only a fault answers it.
+    KeyChange,
+    /// POST of a certificate to revoke. Only a fault answers it.
+    Revoke,
 }
 
 impl Step {

@@ -316,9 +316,7 @@ impl Shared {
             }
             Step::Challenge => self.start_validation(number, &signed.payload),
             Step::Finalize => self.finalize(number, &signed.json()?, fault),
-            Step::Directory | Step::NewNonce | Step::NewAccount | Step::RenewalInfo => {
-                Err(malformed("not here"))
-            }
+            _ => Err(malformed("not here")),
         }
     }
 
