@@ -131,6 +131,15 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The backend's web server has answered that it expects TLS.
+    #[error(
+        "backend {backend} says that it expects HTTPS; write `https://{}` if it speaks HTTPS there",
+        .backend.authority()
+    )]
+    TlsPort {
+        /// The backend.
+        backend: Address,
+    },
     /// The response has a Transfer-Encoding that the proxy does not support.
     #[error("the response of backend {backend} has a Transfer-Encoding other than `chunked`")]
     ResponseFraming {
@@ -230,6 +239,7 @@ impl Error {
             | Self::ConnectionLimit
             | Self::ResponseTimeout { .. }
             | Self::EarlySwitch { .. }
+            | Self::TlsPort { .. }
             | Self::ResponseFraming { .. }
             | Self::ResponseHeadTooLarge { .. }
             | Self::RequestStalled

@@ -124,6 +124,7 @@ impl Error {
                 | upstream::Error::Reset { backend, .. }
                 | upstream::Error::ResponseTimeout { backend }
                 | upstream::Error::EarlySwitch { backend }
+                | upstream::Error::TlsPort { backend }
                 | upstream::Error::ResponseFraming { backend }
                 | upstream::Error::ResponseHeadTooLarge { backend }
                 | upstream::Error::Exchange { backend, .. },
@@ -153,9 +154,9 @@ fn upstream_reason(error: &upstream::Error) -> Reason {
         upstream::Error::ResponseTimeout { .. } => Reason::BackendTimeout,
         upstream::Error::ResponseFraming { .. } => Reason::ResponseFraming,
         upstream::Error::ResponseHeadTooLarge { .. } => Reason::ResponseHeadTooLarge,
-        upstream::Error::EarlySwitch { .. } | upstream::Error::Exchange { .. } => {
-            Reason::BackendBroken
-        }
+        upstream::Error::EarlySwitch { .. }
+        | upstream::Error::TlsPort { .. }
+        | upstream::Error::Exchange { .. } => Reason::BackendBroken,
         upstream::Error::RequestStalled => Reason::RequestStalled,
         upstream::Error::RequestTooLarge => Reason::BodySize,
         upstream::Error::RequestBroken(_) => Reason::RequestBroken,

@@ -9,6 +9,7 @@ mod http2_exchange;
 mod lease;
 mod response_body;
 mod response_timeout;
+mod tls_port;
 
 pub use bound_connections::BoundConnections;
 pub use connection_login::has_connection_login;
@@ -18,3 +19,4 @@ pub(super) use dialer::{ConnectionNeeds, Dialer};
 pub(super) use exchange::{ExchangeTerms, exchange};
 pub(super) use failure::Failure;
 pub(super) use lease::{Http1Lease, Lease};
+pub(super) use tls_port::{may_be_of_tls_port, refuse_of_tls_port};

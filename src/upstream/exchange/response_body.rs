@@ -29,6 +29,8 @@ enum Source {
     Http1(Http1Lease),
     /// A stream of an HTTP/2 connection from which the rest of the body arrives.
     Http2(Http2Source),
+    /// A body whose first frame was taken out and put back.
+    Begun(Box<Begun>),
     /// No connection, because the body is empty. Only the backend is still known.
     Empty(Arc<CachePadded<Lane>>),
     /// No connection, because the body has ended.
@@ -41,6 +43,15 @@ enum Source {
 struct Http2Source {
     incoming: Incoming,
     lease: Http2Lease,
+}
+
+type BodyFrame = Result<Frame<Bytes>, BodyError>;
+
+#[derive(Debug)]
+struct Begun {
+    first: Option<BodyFrame>,
+    rest: ResponseBody,
+    backend: Address,
 }
 
 impl ResponseBody {
@@ -59,12 +70,22 @@ impl ResponseBody {
         Self(Source::Empty(lane))
     }
 
+    /// Puts the first frame back, before the rest of the body. `None` stands for the end.
+    pub(super) fn begun(self, first: Option<BodyFrame>, backend: Address) -> Self {
+        Self(Source::Begun(Box::new(Begun {
+            first,
+            rest: self,
+            backend,
+        })))
+    }
+
     /// Address of the backend that sends the body; `None` after the end of the body.
     #[must_use]
     pub fn backend(&self) -> Option<&Address> {
         match &self.0 {
             Source::Http1(lease) => Some(lease.in_flight().address()),
             Source::Http2(source) => Some(source.lease.in_flight().address()),
+            Source::Begun(begun) => Some(&begun.backend),
             Source::Empty(lane) => Some(lane.address()),
             Source::Ended | Source::Broken => None,
         }
@@ -93,7 +114,7 @@ impl ResponseBody {
         }
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<BodyFrame>> {
         match &mut self.0 {
             Source::Http1(lease) => {
                 let frame = ready!(lease.connection().http_mut().poll_frame(cx));
@@ -112,8 +133,28 @@ impl ResponseBody {
                     frame => frame.map(|frame| frame.map_err(BodyError::Broken)),
                 })
             }
+            Source::Begun(begun) => match begun.first.take() {
+                Some(first) => Poll::Ready(Some(first)),
+                None => Pin::new(&mut begun.rest).poll_frame(cx),
+            },
             Source::Empty(_) | Source::Ended | Source::Broken => Poll::Ready(None),
         }
+    }
+}
+
+impl Begun {
+    fn size_hint(&self) -> SizeHint {
+        let data = self
+            .first
+            .as_ref()
+            .and_then(|first| first.as_ref().ok()?.data_ref());
+        let taken = data.map_or(0, |data| data.len() as u64);
+        let mut hint = self.rest.size_hint();
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + taken);
+        }
+        hint.set_lower(hint.lower() + taken);
+        hint
     }
 }
 
@@ -146,6 +187,7 @@ impl Body for ResponseBody {
         match &self.0 {
             Source::Http1(lease) => lease.http().is_received(),
             Source::Http2(source) => source.incoming.is_end_stream(),
+            Source::Begun(begun) => begun.first.is_none() && begun.rest.is_end_stream(),
             Source::Empty(_) | Source::Ended => true,
             Source::Broken => false,
         }
@@ -155,6 +197,7 @@ impl Body for ResponseBody {
         match &self.0 {
             Source::Http1(lease) => lease.http().size_hint(),
             Source::Http2(source) => source.incoming.size_hint(),
+            Source::Begun(begun) => begun.size_hint(),
             Source::Empty(_) | Source::Ended => SizeHint::with_exact(0),
             Source::Broken => SizeHint::default(),
         }

@@ -19,7 +19,9 @@ use crate::upstream::backend::{HealthState, InFlight, Lane};
 use crate::upstream::body::RequestBody;
 use crate::upstream::connection::Pool;
 use crate::upstream::error::{BodyError, Error};
-use crate::upstream::exchange::{ConnectionNeeds, ExchangeTerms, ResponseBody, exchange};
+use crate::upstream::exchange::{
+    ConnectionNeeds, ExchangeTerms, ResponseBody, exchange, may_be_of_tls_port, refuse_of_tls_port,
+};
 use crate::upstream::options::{BackendHost, HealthOptions};
 
 /// Number of bytes of a response body that are read at most; the rest does not matter for the check.
@@ -181,7 +183,10 @@ impl HealthCheck {
             has_connection_login: false,
         };
         let exchanged = exchange(lease, self.request(), terms);
-        let response = exchanged.await.map_err(|failure| failure.error)?;
+        let mut response = exchanged.await.map_err(|failure| failure.error)?;
+        if may_be_of_tls_port(&response) {
+            response = refuse_of_tls_port(response).await?;
+        }
         let (head, body) = response.into_parts();
         if !self.health.expect.has(head.status) {
             return Err(CheckError::Status(head.status));

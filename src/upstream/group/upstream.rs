@@ -25,7 +25,9 @@ use crate::upstream::address::Address;
 use crate::upstream::backend::{Backend, InFlight};
 use crate::upstream::body::{Interims, RequestBody, read_whole};
 use crate::upstream::error::Error;
-use crate::upstream::exchange::{ConnectionNeeds, ExchangeTerms, ResponseBody, exchange};
+use crate::upstream::exchange::{
+    ConnectionNeeds, ExchangeTerms, ResponseBody, exchange, may_be_of_tls_port, refuse_of_tls_port,
+};
 use crate::upstream::options::{BalanceMethod, Options, UpstreamContext};
 use crate::upstream::transport::TlsError;
 
@@ -99,6 +101,12 @@ impl Upstream {
     #[must_use]
     pub fn uses_client_address(&self) -> bool {
         self.settings.options.balancing.method == BalanceMethod::IpHash
+    }
+
+    /// `true` if a cookie keeps clients at their backends.
+    #[must_use]
+    pub fn uses_cookies(&self) -> bool {
+        self.settings.options.balancing.method == BalanceMethod::Cookie
     }
 
     /// Number of requests in the queue.
@@ -189,7 +197,13 @@ impl Upstream {
                 has_connection_login: caller.has_connection_login,
             };
             let failure = match exchange(lease, request, terms).await {
-                Ok(response) => return Ok(self.receive(response, backend, &mut attempts)),
+                Ok(response) => {
+                    let response = self.receive(response, backend, &mut attempts);
+                    if may_be_of_tls_port(&response) {
+                        return Box::pin(refuse_of_tls_port(response)).await;
+                    }
+                    return Ok(response);
+                }
                 Err(failure) => failure,
             };
             let failed = FailedAttempt {
@@ -214,7 +228,7 @@ impl Upstream {
             backends,
             selection: Selection {
                 caller,
-                preferred: backends.preferred(headers),
+                preferred: backends.preferred(headers, caller.is_secure),
                 tried: Vec::new(),
             },
             dialer: &self.settings.dialer,
@@ -247,8 +261,7 @@ impl Upstream {
                 backends.record_success(backend);
             }
         }
-        let preferred = attempts.selection.preferred;
-        backends.set_cookie(backend, preferred, response.headers_mut());
+        backends.set_cookie(backend, &attempts.selection, response.headers_mut());
         response
     }
 
@@ -422,6 +435,7 @@ mod tests {
             bound: None,
             has_connection_login: false,
             dav_destination: None,
+            is_secure: true,
         };
         let request = Request::new(RequestBody::empty());
         let backends = current(upstream);

@@ -1,6 +1,7 @@
 //! Backends over TLS: a real nginx, verified or not.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +13,11 @@ use proxy::upstream::{
     Address, HealthOptions, Options, SendProxy, ServerNameSource, TlsError, TlsOptions, Upstream,
     UpstreamContext,
 };
+use rcgen::{BasicConstraints, IsCa};
 
+use crate::harness::backends::apache::Apache;
 use crate::harness::backends::nginx::Nginx;
+use crate::harness::backends::origin::Origin;
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::raw::{RawStream, ask};
@@ -262,8 +266,9 @@ fn self_signed(args: &[&str]) -> (String, String) {
 
 #[tokio::test]
 async fn a_self_signed_backend_is_verified_by_its_very_certificate() {
-    let by_other = {
-        let (certificate, key) = TestCa::root("a vendor").loopback();
+    let by_other = |is_ca: IsCa| {
+        let vendor = TestCa::root("a vendor");
+        let (certificate, key) = vendor.changed_loopback(|params| params.is_ca = is_ca);
         (certificate.pem(), key.serialize_pem())
     };
     let name = ["-addext", "subjectAltName=DNS:localhost"];
@@ -272,7 +277,8 @@ async fn a_self_signed_backend_is_verified_by_its_very_certificate() {
         self_signed(&[&["-subj", "/CN=nas"], &name[..]].concat()),
         self_signed(&[&["-subj", "/CN=nas"], &name[..], &no_ca[..]].concat()),
         self_signed(&["-subj", "/CN=localhost"]),
-        by_other,
+        by_other(IsCa::NoCa),
+        by_other(IsCa::Ca(BasicConstraints::Unconstrained)),
     ] {
         let nginx = Nginx::start_as((&certificate, &key), FACTS).await;
         let text = |name: &str| {
@@ -326,4 +332,66 @@ async fn the_root_is_found_beside_the_proxyfile() {
     let proxy = setup.proxyfile(&text).start().await;
     let answer = proxy.client().get2(proxy.https(), "localhost", "/").await;
     assert_eq!(answer.status, 200);
+}
+
+/// Sends a request to a backend over plain HTTP, although it speaks TLS. Returns the answer and the line of the log.
+async fn in_plain_text(address: SocketAddr) -> (String, String) {
+    let text = format!(
+        "[sites]\n\"www.example.org\" = {{ upstream = \"http://{address}\", http = \"serve\" }}\n"
+    );
+    let mut proxy = ProxySetup::new().proxyfile(&text).start().await;
+    let answer = ask(proxy.http(), GET).await;
+    let line = proxy.logged("www.example.org: ").await;
+    let again = ask(proxy.http(), GET).await;
+    assert_eq!(again.lines().next(), answer.lines().next());
+    let told = proxy.log().matches("www.example.org: ").count();
+    assert_eq!(told, 1, "one line for the backend");
+    (answer, line)
+}
+
+#[tokio::test]
+async fn a_web_server_that_expects_https_is_a_502_that_says_what_to_write() {
+    let ca = TestCa::root("backends");
+    let nginx = Nginx::start(&ca, FACTS).await;
+    let lines =
+        "SSLEngine on\nSSLCertificateFile {dir}/cert.pem\nSSLCertificateKeyFile {dir}/key.pem\n";
+    let apache = Apache::start(&ca, &["ssl"], lines).await;
+    let go = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+    let go = Origin::answering_once(go).await;
+    for address in [nginx.address, apache.address, go.address] {
+        let (answer, line) = in_plain_text(address).await;
+
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        assert!(line.contains("says that it expects HTTPS; "), "{line}");
+        let fix = format!("write `https://{address}` if it speaks HTTPS there");
+        assert!(line.contains(&fix), "{line}");
+        assert!(line.len() < 300, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn any_other_bad_request_of_a_backend_passes_whole_with_its_access_log() {
+    let chunks = "HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nthe\r\n5\r\n rest\r\n0\r\n\r\n";
+    for (answer, end) in [
+        (
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 8\r\n\r\nthe rest",
+            "\r\n\r\nthe rest",
+        ),
+        (
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+            "\r\n\r\n",
+        ),
+        (chunks, "\r\n\r\n3\r\nthe\r\n5\r\n rest\r\n0\r\n\r\n"),
+    ] {
+        let origin = Origin::answering(answer).await;
+        let service = serve(&origin.address.to_string(), TlsOptions::default()).await;
+
+        let passed = ask(service.h1, GET).await;
+
+        assert!(passed.starts_with("HTTP/1.1 400 "), "{passed}");
+        assert!(passed.ends_with(end), "{passed}");
+        let again = ask(service.h1, GET).await;
+        assert!(again.ends_with(end), "{again}");
+        assert_eq!(origin.connections(), 1, "its connection is used again");
+    }
 }
