@@ -10,7 +10,7 @@
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream --> http1       right tower: requests
 //! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  tasks  trust  prometheus
-//! log_limit  uninterrupted  non_blocking_writer  printable  listener_names  memory
+//! log_limit  log_groups  uninterrupted  non_blocking_writer  printable  listener_names  memory
 //! ```
 //!
 //! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.
@@ -36,6 +36,7 @@ pub mod backoff;
 pub mod dns_client;
 pub mod gcra;
 pub mod listener_names;
+pub mod log_groups;
 pub mod log_limit;
 pub mod memory;
 pub mod name;

@@ -4,15 +4,16 @@
 
 use std::io::{self, Write};
 
-use tracing::{Level, error, warn};
+use tracing::{Level, Metadata, error, warn};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::{LogFormat, LogOptions};
 use crate::non_blocking_writer::NonBlockingWriter;
-use crate::printable::single_line;
+use crate::printable::{short_line, single_line};
 
 /// The open log of the process.
 #[derive(Debug)]
@@ -35,19 +36,42 @@ impl Log {
 
 /// Writes each event as one line, so that no text of a peer in it can pass for another event.
 #[derive(Clone, Debug)]
-struct SingleLines<W>(W);
+struct SingleLines<W> {
+    writer: W,
+    /// `true` if long lines are shortened, so that no text of a peer floods the log.
+    is_short: bool,
+}
+
+impl<'w, W: Write + Clone + 'w> MakeWriter<'w> for SingleLines<W> {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+
+    /// Whoever asks for `debug` or `trace` gets those lines whole.
+    fn make_writer_for(&'w self, event: &Metadata<'_>) -> Self {
+        Self {
+            is_short: self.is_short && *event.level() <= Level::INFO,
+            ..self.clone()
+        }
+    }
+}
 
 impl<W: Write> Write for SingleLines<W> {
     /// Writes an event, which the log always hands over as a whole.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        let line = single_line(text.trim_end_matches('\n'));
-        self.0.write_all(format!("{line}\n").as_bytes())?;
+        let mut line = single_line(text.trim_end_matches('\n'));
+        if self.is_short {
+            line = short_line(&line).into_owned().into();
+        }
+        self.writer.write_all(format!("{line}\n").as_bytes())?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.writer.flush()
     }
 }
 
@@ -74,10 +98,12 @@ pub(super) fn start(options: &LogOptions) -> io::Result<Log> {
             "lines of the log were lost: standard error was not read"
         );
     })?;
-    let writer = SingleLines(lines.clone());
-    let layer = fmt::layer()
-        .with_writer(move || writer.clone())
-        .with_target(false);
+    let writer = SingleLines {
+        writer: lines.clone(),
+        // What reads JSON can take long lines, but no cut ones.
+        is_short: options.format == LogFormat::Text,
+    };
+    let layer = fmt::layer().with_writer(writer).with_target(false);
     let layer = match options.format {
         LogFormat::Text => layer
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
@@ -111,12 +137,15 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_whatever_is_in_it() {
-        let mut lines = SingleLines(Vec::new());
+        let mut lines = SingleLines {
+            writer: Vec::new(),
+            is_short: true,
+        };
         lines
             .write_all("\u{1b}[32m INFO\u{1b}[0m a CN=x\nERROR\r b\n".as_bytes())
             .unwrap();
         lines.write_all(b"plain\n").unwrap();
         let expected = "\u{1b}[32m INFO\u{1b}[0m a CN=x\\nERROR\\r b\nplain\n";
-        assert_eq!(String::from_utf8(lines.0).unwrap(), expected);
+        assert_eq!(String::from_utf8(lines.writer).unwrap(), expected);
     }
 }

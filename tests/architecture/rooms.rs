@@ -2,12 +2,13 @@
 
 use super::graph::Graph;
 
-/// For each room, the rooms that it may import. The ground is the sixteen rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 27] = [
+/// For each room, the rooms that it may import. The ground is the seventeen rooms that may import none.
+pub(crate) const EDGES: [(&str, &[&str]); 28] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
     ("listener_names", &[]),
+    ("log_groups", &[]),
     ("log_limit", &[]),
     ("memory", &[]),
     ("dns_client", &[]),
@@ -31,6 +32,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 27] = [
             "backoff",
             "gcra",
             "dns_client",
+            "log_groups",
             "pem",
             "per_worker",
             "printable",
@@ -46,9 +48,11 @@ pub(crate) const EDGES: [(&str, &[&str]); 27] = [
             "backoff",
             "dns_client",
             "http1",
+            "log_groups",
             "memory",
             "pem",
             "per_worker",
+            "printable",
             "tasks",
             "trust",
             "prometheus",

@@ -12,13 +12,10 @@ use super::step::Step;
 use crate::acme::resource::{
     AuthorizationStatus, ChallengeType, Excerpt, Identifier, OrderStatus, Problem, ProblemKind,
 };
-use crate::printable::printable;
+use crate::printable::quoted;
 
 /// Longest Retry-After that a running order waits for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// Most characters of a URL that are shown.
-const URL: usize = 200;
 
 /// The error of a library.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -56,7 +53,7 @@ pub enum Error {
     )]
     Setup(#[source] Cause),
     /// The URL is not https, which RFC 8555 section 6.1 requires.
-    #[error("could not {step}: {} is not https", printable(.url.as_str(), URL))]
+    #[error("could not {step}: {} is not https", quoted(.url.as_str()))]
     NotHttps {
         /// The step that failed.
         step: Step,
@@ -305,7 +302,11 @@ impl Error {
             // The commands that convert a file are for its owner.
             return format!("{self}, but in another format; only the CA can change that");
         }
-        let Some(root) = root_cause_text(self) else {
+        let is_foreign = matches!(
+            self,
+            Self::Connect { .. } | Self::Lost { .. } | Self::Json { .. }
+        );
+        let Some(root) = root_cause_text(self, is_foreign) else {
             return self.to_string();
         };
         if let Some(unknown) = unknown_certificate(self) {
@@ -395,7 +396,7 @@ mod tests {
              open port 80 to the internet and point www.example.org's DNS at this machine"
         );
         for (kind, words) in [
-            ("dns", "give www.example.org an A or AAAA record"),
+            ("dns", "give it an A or AAAA record"),
             ("unauthorized", "did not get this machine's answer"),
             ("caa", "does not allow this CA"),
             ("tls", "nothing in front of it that terminates TLS"),
@@ -447,6 +448,6 @@ mod tests {
             error.to_string(),
             "could not read the order: the CA answered 502 Bad Gateway: <h1>\\u{1b}[31mBad gateway\u{fffd}</h1>"
         );
-        assert!(Excerpt::of(&[b'a'; 1000]).as_str().len() == 200);
+        assert!(Excerpt::of(&[b'a'; 1000]).as_str().len() < 200);
     }
 }

@@ -3,20 +3,24 @@
 use std::error::Error;
 use std::io;
 
-use crate::printable::printable;
+use crate::printable::{printable, quoted};
 use crate::trust::UnknownCertificate;
 
-/// Most characters of a cause that are shown. It may quote what the CA sent.
-const SHOWN: usize = 500;
+/// Most characters of a cause that is no text of a peer.
+const OWN: usize = 500;
 
-/// Returns the text of the root cause, if an operator can use it.
-pub(in crate::acme) fn root_cause_text(error: &dyn Error) -> Option<String> {
+/// Returns the text of the root cause, if an operator can use it. A text of the program's own, such as that of a solver, can end
+/// with its fix; a foreign one is quoted.
+pub(in crate::acme) fn root_cause_text(error: &dyn Error, is_foreign: bool) -> Option<String> {
     let root = root_cause(error)?;
+    if !is_foreign {
+        return Some(printable(&root.to_string(), OWN));
+    }
     // The library's text for a connection without a TLS goodbye does not help an operator.
     Some(
         match root.downcast_ref::<io::Error>().map(io::Error::kind) {
             Some(io::ErrorKind::UnexpectedEof) => "it was closed before the answer came".to_owned(),
-            _ => printable(&root.to_string(), SHOWN),
+            _ => quoted(&root.to_string()),
         },
     )
 }

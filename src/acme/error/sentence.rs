@@ -66,19 +66,19 @@ pub(in crate::acme) fn failed_authorization(
         ),
         ProblemKind::Dns => format!(
             "the CA could not look up {name} in DNS: {said}; \
-             give {name} an A or AAAA record that points at this machine"
+             give it an A or AAAA record that points at this machine"
         ),
         ProblemKind::Unauthorized | ProblemKind::IncorrectResponse => format!(
             "the CA asked {place} and did not get this machine's answer: {said}; \
              point {name}'s DNS at this machine and nowhere else"
         ),
         ProblemKind::Tls => format!(
-            "the CA could not make a TLS connection to {name} on port 443: {said}; \
-             point {name}'s DNS at this machine, with nothing in front of it that terminates TLS"
+            "the CA could not make a TLS connection to {name}: {said}; \
+             point its DNS at this machine, with nothing in front of it that terminates TLS"
         ),
         ProblemKind::Caa => format!(
             "a CAA record for {name} does not allow this CA: {said}; \
-             add the CA to the record, or remove the record"
+             add the CA to the record, or remove it"
         ),
         _ => format!("the CA could not validate {name} by {challenge}: {problem}"),
     }
@@ -98,7 +98,7 @@ fn missing_record(
     match challenge {
         ChallengeType::Dns01 if is_missing => Some(format!(
             "the CA did not find this machine's TXT record at _acme-challenge.{name}: {said}; \
-             check that all name servers of the zone serve the record that the `dns` setting writes"
+             check that all name servers of the zone serve what `dns` writes"
         )),
         ChallengeType::DnsPersist01 if is_missing => Some(format!(
             "the CA did not find the TXT record at _validation-persist.{name} that authorizes this account: \

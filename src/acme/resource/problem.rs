@@ -8,10 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::identifier::Identifier;
 use super::json::{items, or_default, read};
-use crate::printable::printable;
-
-/// Most characters of a peer's text that are shown.
-const SHOWN: usize = 500;
+use crate::printable::quoted;
 
 /// A problem document.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -233,14 +230,14 @@ impl Problem {
         let mut text = self.detail.clone();
         for subproblem in &self.subproblems {
             if !text.is_empty() {
-                text.push_str("; ");
+                text.push_str(", ");
             }
             if let Some(identifier) = &subproblem.identifier {
                 text.push_str(&format!("{identifier}: "));
             }
             text.push_str(&subproblem.detail);
         }
-        printable(&text, SHOWN)
+        quoted(&text)
     }
 
     /// Replaces a kind that speaks of a name, for a refusal of a request that is not about a name. Some CAs refuse a service
@@ -264,9 +261,7 @@ impl Problem {
 
     fn fix(&self) -> Option<String> {
         match (&self.kind, &self.instance) {
-            (ProblemKind::UserActionRequired, Some(page)) => {
-                Some(format!("see {}", printable(page, SHOWN)))
-            }
+            (ProblemKind::UserActionRequired, Some(page)) => Some(format!("see {}", quoted(page))),
             (ProblemKind::ExternalAccountRequired, _) => Some(
                 "ask the CA for EAB credentials and set them as `eab` of the issuer".to_owned(),
             ),
@@ -284,7 +279,7 @@ impl Problem {
 /// Writes the cause, the CA's description and, if there is one, the fix.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&printable(self.kind.cause(), SHOWN))?;
+        f.write_str(&quoted(self.kind.cause()))?;
         let details = self.details();
         if !details.is_empty() {
             write!(f, ": {}", details.trim_end_matches('.'))?;
@@ -303,7 +298,7 @@ pub struct Excerpt(String);
 impl Excerpt {
     pub(in crate::acme) fn of(body: &[u8]) -> Self {
         let start = &body[..body.len().min(200)];
-        Self(printable(&String::from_utf8_lossy(start), 200))
+        Self(quoted(&String::from_utf8_lossy(start)))
     }
 
     /// Returns the text.
@@ -339,7 +334,7 @@ mod tests {
         );
         assert_eq!(
             problem.to_string(),
-            "the CA found several problems: Errors.; a.example: forbidden; boo"
+            "the CA found several problems: Errors., a.example: forbidden, boo"
         );
         assert_eq!(problem.subproblems[0].kind, ProblemKind::Caa);
         assert_eq!(problem.subproblems[1].identifier, None);

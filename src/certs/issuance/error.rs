@@ -65,6 +65,17 @@ impl Error {
         }
     }
 
+    /// Returns the sentence without the issuers and orders that failed before the last one. The log has a line for each of them.
+    pub(super) fn last_cause(&self) -> String {
+        match self {
+            Self::Issuer(error) => error.last_cause(),
+            Self::All(failures) => failures.last().map_or_else(String::new, |(issuer, error)| {
+                format!("{issuer}: {}", error.last_cause())
+            }),
+            error => error.to_string(),
+        }
+    }
+
     /// Returns the types of the challenges that failed.
     fn challenges(&self) -> Vec<String> {
         match self {

@@ -1,28 +1,19 @@
 //! The log lines about names whose certificates fail. One cause that holds many names up is one line with their number. Knows
 //! no storage and no back-off.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tracing::{error, warn};
 
+use crate::log_groups::{LogGroup, LogGroups};
 use crate::name::HostPattern;
 use crate::tasks::Shutdown;
 
-/// Time without another name of the same cause after which the line is written.
-const QUIET: Duration = Duration::from_secs(2);
-/// Longest time that a line waits for more names of its cause.
-const LONGEST: Duration = Duration::from_secs(20);
 /// Time between two looks at the lines that wait.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Number of names that one line shows.
-const SHOWN: usize = 3;
-/// Maximum number of causes that wait. More are written at once.
-const CAPACITY: usize = 256;
 /// Least length of a word that may be a random name of a record.
 const RANDOM_LENGTH: usize = 8;
 
@@ -61,7 +52,7 @@ pub(super) struct NameFailure {
 /// Collects the failures of names by their cause, and writes a line for each cause.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
-    waiting: Mutex<HashMap<Cause, Group>>,
+    groups: LogGroups<Cause, NameFailure>,
     /// `true` while [`run`](Self::run) writes the lines that wait. Without it, each name is written at once.
     is_running: AtomicBool,
 }
@@ -74,18 +65,6 @@ struct Cause {
     words: String,
 }
 
-/// Names with the same cause.
-#[derive(Debug)]
-struct Group {
-    begun: Instant,
-    latest: Instant,
-    number: usize,
-    /// The first names.
-    names: Vec<HostPattern>,
-    /// The failure of the first name.
-    failure: NameFailure,
-}
-
 impl FailureLog {
     /// Writes the lines when they are due, until the process stops.
     pub(crate) async fn run(self: Arc<Self>, shutdown: Shutdown) {
@@ -93,7 +72,7 @@ impl FailureLog {
         let writes = async {
             loop {
                 sleep(INTERVAL).await;
-                self.write(Group::is_due);
+                write_all(self.groups.take_due());
             }
         };
         tokio::select! {
@@ -101,125 +80,76 @@ impl FailureLog {
             () = writes => (),
         }
         self.is_running.store(false, Ordering::Relaxed);
-        self.write(|_| true);
+        write_all(self.groups.take_all());
     }
 
     /// Records what happened to a name.
     pub(super) fn note(&self, event: Event, subject: &HostPattern, failure: NameFailure) {
+        let name = subject.to_string();
+        if !self.is_running.load(Ordering::Relaxed) {
+            write(event, &LogGroup::new(name, failure));
+            return;
+        }
         let cause = Cause {
             event,
             words: common_words(&failure.sentence, subject),
         };
-        let now = Instant::now();
-        let mut waiting = self.waiting.lock();
-        if let Some(group) = waiting.get_mut(&cause) {
-            group.add(subject, now);
-            return;
-        }
-        let group = Group::new(subject, failure, now);
-        if self.is_running.load(Ordering::Relaxed) && waiting.len() < CAPACITY {
-            waiting.insert(cause, group);
-        } else {
-            drop(waiting);
-            group.write(event);
-        }
-    }
-
-    /// Writes the lines of some groups.
-    fn write(&self, is_due: impl Fn(&Group) -> bool) {
-        let mut waiting = self.waiting.lock();
-        let due: Vec<_> = waiting.extract_if(|_, group| is_due(group)).collect();
-        drop(waiting);
-        for (cause, group) in due {
-            group.write(cause.event);
-        }
+        write_all(self.groups.add(cause, name, failure));
     }
 }
 
-impl Group {
-    fn new(subject: &HostPattern, failure: NameFailure, now: Instant) -> Self {
-        Self {
-            begun: now,
-            latest: now,
-            number: 1,
-            names: vec![subject.clone()],
-            failure,
+fn write_all(groups: impl IntoIterator<Item = (Cause, LogGroup<NameFailure>)>) {
+    for (cause, group) in groups {
+        write(cause.event, &group);
+    }
+}
+
+fn write(event: Event, group: &LogGroup<NameFailure>) {
+    let (names, number) = (group.names(), group.number());
+    let NameFailure {
+        sentence,
+        issuer,
+        next,
+        attempt,
+        retry_in,
+        permanent,
+        served_until,
+    } = group.first();
+    let (issuer, next) = (issuer.as_deref(), next.as_deref());
+    // A time of one name says nothing about the others.
+    let single = number.is_none();
+    let attempt = attempt.filter(|_| single);
+    let served_until = served_until.as_deref().filter(|_| single);
+    let retry_in = retry_in.map(|time| Duration::from_secs(time.as_secs()));
+    let retry_in = retry_in.filter(|_| single).map(humantime::format_duration);
+    let retry_in = retry_in.map(tracing::field::display);
+    match event {
+        Event::NotObtained => warn!(
+            number, %names, attempt, retry_in, permanent, served_until, error = %sentence,
+            "certificate not obtained"
+        ),
+        Event::IssuerFailed => warn!(
+            number, %names, issuer, next, error = %sentence,
+            "issuer failed, the next one is tried"
+        ),
+        Event::MayFail => {
+            warn!(number, %names, issuer, reason = %sentence, "an order may fail");
         }
-    }
-
-    fn add(&mut self, subject: &HostPattern, now: Instant) {
-        self.latest = now;
-        // The same name may fail again while its line waits.
-        if !self.names.contains(subject) {
-            self.number += 1;
-            if self.names.len() < SHOWN {
-                self.names.push(subject.clone());
-            }
+        Event::NotTried => warn!(
+            number, %names, issuer, error = %sentence,
+            "staging CA cannot try the order; placing the real one"
+        ),
+        Event::NothingStored => error!(
+            number, %names, error = %sentence,
+            "no certificate is ordered: nothing can be stored"
+        ),
+        Event::AttemptsUnreadable => {
+            error!(number, %names, error = %sentence, "failed attempts cannot be read");
         }
-    }
-
-    fn is_due(&self) -> bool {
-        self.latest.elapsed() >= QUIET || self.begun.elapsed() >= LONGEST
-    }
-
-    fn names(&self) -> String {
-        let names: Vec<_> = self.names.iter().map(ToString::to_string).collect();
-        let more = if self.number > names.len() {
-            ", …"
-        } else {
-            ""
-        };
-        format!("{}{more}", names.join(", "))
-    }
-
-    fn write(&self, event: Event) {
-        let names = self.names();
-        let number = (self.number > 1).then_some(self.number);
-        let NameFailure {
-            sentence,
-            issuer,
-            next,
-            attempt,
-            retry_in,
-            permanent,
-            served_until,
-        } = &self.failure;
-        let (issuer, next) = (issuer.as_deref(), next.as_deref());
-        // A time of one name says nothing about the others.
-        let single = number.is_none();
-        let attempt = attempt.filter(|_| single);
-        let served_until = served_until.as_deref().filter(|_| single);
-        let retry_in = retry_in.map(|time| Duration::from_secs(time.as_secs()));
-        let retry_in = retry_in.filter(|_| single).map(humantime::format_duration);
-        let retry_in = retry_in.map(tracing::field::display);
-        match event {
-            Event::NotObtained => warn!(
-                number, %names, attempt, retry_in, permanent, served_until, error = %sentence,
-                "certificate not obtained"
-            ),
-            Event::IssuerFailed => warn!(
-                number, %names, issuer, next, error = %sentence,
-                "issuer failed, the next one is tried"
-            ),
-            Event::MayFail => {
-                warn!(number, %names, issuer, reason = %sentence, "an order may fail");
-            }
-            Event::NotTried => warn!(
-                number, %names, issuer, error = %sentence,
-                "staging CA cannot try the order; placing the real one"
-            ),
-            Event::NothingStored => error!(
-                number, %names, error = %sentence,
-                "no certificate is ordered: nothing can be stored"
-            ),
-            Event::AttemptsUnreadable => {
-                error!(number, %names, error = %sentence, "failed attempts cannot be read");
-            }
-            Event::AttemptNotStored => error!(
-                number, %names, error = %sentence,
-                "failed attempt cannot be stored, and is remembered in memory only"
-            ),
-        }
+        Event::AttemptNotStored => error!(
+            number, %names, error = %sentence,
+            "failed attempt cannot be stored, and is remembered in memory only"
+        ),
     }
 }
 
@@ -247,6 +177,7 @@ fn is_varying(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log_groups::QUIET;
 
     fn name(text: &str) -> HostPattern {
         HostPattern::parse(text).unwrap()
@@ -260,10 +191,9 @@ mod tests {
     }
 
     /// The number and the names of each group that is due.
-    fn due(log: &FailureLog) -> Vec<(usize, String)> {
-        let mut waiting = log.waiting.lock();
-        let due = waiting.extract_if(|_, group| group.is_due());
-        due.map(|(_, group)| (group.number, group.names()))
+    fn due(log: &FailureLog) -> Vec<(Option<usize>, String)> {
+        let due = log.groups.take_due().into_iter();
+        due.map(|(_, group)| (group.number(), group.names()))
             .collect()
     }
 
@@ -292,7 +222,7 @@ mod tests {
         assert_eq!(due(&log), [], "names still come");
         tokio::time::advance(QUIET).await;
         let shown = "n0.example.org, n1.example.org, n2.example.org, …";
-        assert_eq!(due(&log), [(200, shown.to_owned())]);
+        assert_eq!(due(&log), [(Some(200), shown.to_owned())]);
         assert_eq!(due(&log), [], "a line is written once");
     }
 
@@ -318,19 +248,6 @@ mod tests {
         let mut names: Vec<_> = due(&log).into_iter().map(|(_, names)| names).collect();
         names.sort();
         assert_eq!(names, ["a.example.org", "b.example.org", "b.example.org"]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_cause_that_never_ends_is_told_all_the_same() {
-        let log = running();
-        let mut told = 0;
-        for number in 0..1000 {
-            let subject = name(&format!("n{number}.example.org"));
-            log.note(Event::NothingStored, &subject, failure("the disk is full"));
-            tokio::time::advance(Duration::from_secs(1)).await;
-            told += due(&log).len();
-        }
-        assert_eq!(told, 50);
     }
 
     #[test]

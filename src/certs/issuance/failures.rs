@@ -232,7 +232,7 @@ impl Failures {
         let retry_after = failure.retry_after(now);
         let delay = failure_backoff::delay(previous.failures + 1, failure, retry_after, left);
         let attempts = previous
-            .failed(sentence.clone(), now, delay)
+            .failed(sentence, now, delay)
             .with_ca_wait(now, retry_after)
             .with_tried(failed.tried);
         self.store(subject, request.policy(), &attempts).await;
@@ -240,11 +240,12 @@ impl Failures {
             .cache
             .get(subject)
             .map(|served| humantime::format_rfc3339_seconds(served.not_after()).to_string());
+        // The doubt has a line of its own.
         let failure = NameFailure {
-            sentence,
+            sentence: failure.last_cause(),
             attempt: Some(attempts.failures),
             retry_in: Some(delay),
-            permanent: Some(failure.is_permanent()),
+            permanent: failure.is_permanent().then_some(true),
             served_until,
             ..NameFailure::default()
         };

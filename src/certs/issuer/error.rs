@@ -50,8 +50,8 @@ pub enum Error {
     },
     /// The root of the internal CA has expired.
     #[error(
-        "the internal CA's root expired at {}; remove {folder} and {leaves}, start again, and run `proxy trust`",
-        humantime::format_rfc3339_seconds(*at)
+        "the internal CA's root expired at {}; remove {}, restart, and run `proxy trust`",
+        humantime::format_rfc3339_seconds(*at), both(folder, leaves)
     )]
     RootExpired {
         /// End of its validity.
@@ -63,8 +63,9 @@ pub enum Error {
     },
     /// The name constraints of the internal CA's root exclude the name.
     #[error(
-        "the internal CA's root may not sign for {subject}, only for {}; add it to `name-constraints`, remove {folder} and {leaves}, start again, and run `proxy trust`",
-        list(permitted)
+        "the internal CA may not sign for {subject}, only for {}; add it to `name-constraints`, remove {}, restart, and run `proxy trust`",
+        list(permitted),
+        both(folder, leaves)
     )]
     NotPermitted {
         /// Name that was requested.
@@ -213,6 +214,15 @@ impl Error {
         }
     }
 
+    /// Returns the sentence without the orders that failed before the last one. The log has a line for each of them.
+    #[must_use]
+    pub fn last_cause(&self) -> String {
+        match self {
+            Self::Unproved(errors) => errors.last().map_or_else(String::new, with_challenge),
+            error => error.to_string(),
+        }
+    }
+
     /// Returns which party has caused the failure.
     #[must_use]
     pub fn blame(&self) -> Blame {
@@ -238,6 +248,15 @@ impl From<LimitError> for Error {
             LimitError::Held(held) => Self::Held(held),
             LimitError::Storage(error) => Self::Storage(error),
         }
+    }
+}
+
+/// Names two folders of the data directory.
+fn both(one: &str, other: &str) -> String {
+    let (data, name) = one.rsplit_once('/').unwrap_or(("", one));
+    match other.strip_prefix(data).and_then(|it| it.strip_prefix('/')) {
+        Some(other) if !data.is_empty() => format!("{name} and {other} in {data}"),
+        _ => format!("{one} and {other}"),
     }
 }
 
@@ -269,11 +288,15 @@ fn detail(refusal: &acme::Error) -> String {
 
 /// Joins the failures of all orders of an attempt.
 fn each_order(errors: &[acme::Error]) -> String {
-    let sentences = errors.iter().map(|error| match error.challenge() {
+    let sentences = errors.iter().map(with_challenge);
+    sentences.collect::<Vec<_>>().join("; and then, ")
+}
+
+fn with_challenge(error: &acme::Error) -> String {
+    match error.challenge() {
         Some(challenge) => format!("by {challenge}, {}", error.sentence()),
         None => error.sentence(),
-    });
-    sentences.collect::<Vec<_>>().join("; and then, ")
+    }
 }
 
 /// Whether the order became valid but its certificate cannot be downloaded, now or later.

@@ -66,7 +66,7 @@ pub enum Reason {
     },
     /// The answer comes from another machine, or from the router in front of this one.
     #[error(
-        "{} perhaps not this machine: it answers port 80 with status {status}, but a router in between may have answered; try it from another network, and correct the record if another machine answers",
+        "{} perhaps not this machine: status {status} on port 80 may be of a router in between; try it from another network, and correct the record if another machine answers",
         .record.is(*.address)
     )]
     MaybeElsewhere {
@@ -99,7 +99,7 @@ pub enum Reason {
     },
     /// No connection is possible. Behind a router this may mean nothing.
     #[error(
-        "{} not reachable on port 80 from here; open port 80 to the internet, or ignore this if it is open, because some routers do not let a machine reach its own public address",
+        "{} not reachable on port 80 from here; open port 80, or ignore this if it is open, because some routers do not let a machine reach its own public address",
         .record.is(*.address)
     )]
     Unreachable {

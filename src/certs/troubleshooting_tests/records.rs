@@ -38,7 +38,6 @@ pub(super) fn hook_and_propagation() -> Vec<String> {
             }),
             Dns01Error::Missing {
                 server: "ns1.example.org (192.0.2.53)".to_owned(),
-                name: "_acme-challenge.example.org".to_owned(),
                 limit: Duration::from_secs(120),
             },
             Dns01Error::Silent {

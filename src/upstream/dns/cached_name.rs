@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::host_lookup::{DnsAnswer, HostLookup, MAX_ADDRESSES, MIN_LIFETIME};
+use super::name_failures::{NameFailure, NameFailures};
 use super::resolved_ip::ResolvedIp;
 use super::srv::resolve_srv;
 use crate::name::HostName;
@@ -43,6 +44,7 @@ impl fmt::Display for Question {
 pub(in crate::upstream) struct CachedName {
     question: Question,
     client: HostLookup,
+    failures: Arc<NameFailures>,
     known: ArcSwapOption<KnownAddresses>,
     /// Outcome of the last query. Locked during a query.
     query: Mutex<LastQuery>,
@@ -52,6 +54,8 @@ pub(in crate::upstream) struct CachedName {
 #[derive(Default)]
 struct LastQuery {
     failure: Option<Failure>,
+    /// `true` if it failed, and the last addresses stay in use.
+    is_failing: bool,
     /// `true` if the answer had more addresses than are used.
     is_too_long: bool,
 }
@@ -104,10 +108,11 @@ impl KnownAddresses {
 }
 
 impl CachedName {
-    pub(super) fn new(question: Question, client: HostLookup) -> Self {
+    pub(super) fn new(question: Question, client: HostLookup, failures: Arc<NameFailures>) -> Self {
         Self {
             question,
             client,
+            failures,
             known: ArcSwapOption::empty(),
             query: Mutex::new(LastQuery::default()),
         }
@@ -159,15 +164,22 @@ impl CachedName {
                     self.known.store(None);
                     return Err(last_query.failure.insert(Failure::new(error)).error());
                 };
-                if last.is_some_and(|last| last.gone.is_none()) {
-                    warn!(host = %self.question, %error, "backend name did not resolve; its last addresses stay in use");
+                if !last_query.is_failing {
+                    let failure = NameFailure::LastAddresses;
+                    self.failures.note(failure, &self.question, &error);
                 }
-                known
+                last_query.is_failing = true;
+                return Ok(self.keep(known));
             }
         };
+        last_query.is_failing = false;
+        Ok(self.keep(known))
+    }
+
+    fn keep(&self, known: KnownAddresses) -> Arc<KnownAddresses> {
         let known = Arc::new(known);
         self.known.store(Some(Arc::clone(&known)));
-        Ok(known)
+        known
     }
 
     /// Queries DNS. Returns the addresses in ascending order and without duplicates. For a service, some of them can be
@@ -229,7 +241,7 @@ mod tests {
         let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let client = HostLookup::new(vec![NameServer::At(server.local_addr().unwrap())]);
         let name = HostName::parse("app.example.test").unwrap();
-        let host = CachedName::new(Question::Host(name), client);
+        let host = CachedName::new(Question::Host(name), client, Arc::default());
         let mut questions = 0;
         let answering = async {
             let mut packet = [0; 512];

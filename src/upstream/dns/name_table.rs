@@ -7,6 +7,7 @@ use dashmap::DashMap;
 
 use super::cached_name::{CachedName, Question};
 use super::host_lookup::HostLookup;
+use super::name_failures::NameFailures;
 use crate::dns_client::NameServer;
 use crate::name::HostName;
 use crate::upstream::address::{Address, Endpoint};
@@ -18,6 +19,7 @@ pub struct Resolver(Arc<Entries>);
 struct Entries {
     client: HostLookup,
     names: DashMap<Question, Arc<CachedName>>,
+    failures: Arc<NameFailures>,
 }
 
 impl Resolver {
@@ -27,6 +29,7 @@ impl Resolver {
         Self(Arc::new(Entries {
             client: HostLookup::new(servers),
             names: DashMap::new(),
+            failures: Arc::default(),
         }))
     }
 
@@ -44,12 +47,21 @@ impl Resolver {
             Endpoint::Tcp(name, _) => Question::Host(name.clone()),
             Endpoint::Service(service) => Question::Service(service.clone()),
         };
-        let name = self
-            .0
-            .names
-            .entry(question.clone())
-            .or_insert_with(|| Arc::new(CachedName::new(question, self.0.client.clone())));
+        let Entries {
+            client,
+            names,
+            failures,
+        } = &*self.0;
+        let name = names.entry(question.clone()).or_insert_with(|| {
+            let (client, failures) = (client.clone(), Arc::clone(failures));
+            Arc::new(CachedName::new(question, client, failures))
+        });
         Some(Arc::clone(&name))
+    }
+
+    /// The log of names that do not resolve.
+    pub(in crate::upstream) fn failures(&self) -> &Arc<NameFailures> {
+        &self.0.failures
     }
 }
 

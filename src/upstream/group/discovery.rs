@@ -7,10 +7,11 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use futures_util::StreamExt;
+use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::backend_set::{BackendSet, BackendSpec};
 use super::carry_over::PreviousBackend;
@@ -20,7 +21,7 @@ use crate::per_worker::{CachePadded, PerWorker};
 use crate::tasks::Shutdown;
 use crate::upstream::address::Address;
 use crate::upstream::backend::Backend;
-use crate::upstream::dns::{CachedName, RETRY_AFTER, ResolvedIp};
+use crate::upstream::dns::{CachedName, NameFailure, NameFailures, RETRY_AFTER, ResolvedIp};
 use crate::upstream::error::Error;
 
 /// Source of the backends of an upstream.
@@ -213,7 +214,8 @@ impl NamedBackends {
         for (number, configured) in named.addresses.iter().enumerate() {
             if configured.name.is_some() {
                 let weak = Arc::downgrade(&named);
-                tasks.spawn(keep_resolved(weak, number, tasks.shutdown()));
+                let failures = Arc::clone(settings.context.resolver.failures());
+                tasks.spawn(keep_resolved(weak, number, failures, tasks.shutdown()));
             }
         }
         named
@@ -297,7 +299,12 @@ fn worker_backends(backends: &Arc<BackendSet>) -> WorkerBackends {
 }
 
 /// Resolves one address again whenever its answer expires, as long as the upstream is in use.
-async fn keep_resolved(named: Weak<NamedBackends>, number: usize, shutdown: Shutdown) {
+async fn keep_resolved(
+    named: Weak<NamedBackends>,
+    number: usize,
+    failures: Arc<NameFailures>,
+    shutdown: Shutdown,
+) {
     let mut is_resolved = true;
     while let Some(backends) = named.upgrade() {
         let answer = tokio::select! {
@@ -305,19 +312,17 @@ async fn keep_resolved(named: Weak<NamedBackends>, number: usize, shutdown: Shut
             () = shutdown.requested() => return,
         };
         drop(backends);
-        if let Err(error) = &answer
+        if let Err(Error::Resolve { backend, source }) = &answer
             && is_resolved
         {
-            warn!(
-                error = error as &dyn std::error::Error,
-                "backend name does not resolve"
-            );
+            failures.note(NameFailure::NotResolved, backend, source);
         }
         is_resolved = answer.is_ok();
         let until = answer.ok().flatten();
+        let until = until.unwrap_or_else(|| Instant::now() + RETRY_AFTER);
         tokio::select! {
-            () = sleep_until(until.unwrap_or_else(|| Instant::now() + RETRY_AFTER)) => {}
-            () = shutdown.requested() => return,
+            ((), ()) = join(failures.write_due(), sleep_until(until)) => {}
+            () = shutdown.requested() => return failures.write_all(),
         }
     }
 }

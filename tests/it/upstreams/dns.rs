@@ -288,3 +288,52 @@ async fn may_replace_hosts_file() -> bool {
     mount.args(["-rm", "mount", "--bind", "/etc/hosts", "/etc/hosts"]);
     mount.status().await.is_ok_and(|status| status.success())
 }
+
+/// A name of 253 characters.
+fn long_name() -> String {
+    let name = format!("{}.example.test", ["a".repeat(59).as_str(); 4].join("."));
+    format!("{}{name}", "b".repeat(253 - name.len()))
+}
+
+#[tokio::test]
+async fn a_dns_server_that_is_down_is_one_short_line_for_all_backends_with_their_number() {
+    let setup = ProxySetup::new();
+    let long = long_name();
+    let backends = (0..20).map(|number| format!("app{number}.example.test:3000"));
+    let sites = backends.enumerate().map(|(number, backend)| {
+        format!("\"s{number}.example.org\" = {{ upstream = \"{backend}\", http = \"serve\" }}\n")
+    });
+    let sites: String = sites.collect();
+    // Nothing listens on this port of UDP.
+    let text = format!(
+        "resolvers = [\"127.0.0.1:1\"]\n[sites]\n{sites}\"long.example.org\" = {{ upstream = \"{long}:3000\", http = \"serve\" }}\n"
+    );
+
+    let mut proxy = setup.proxyfile(&text).start().await;
+
+    let line = proxy.logged("backend name does not resolve").await;
+    assert!(line.contains("number=21"), "{line}");
+    assert!(line.len() < 300, "{}: {line}", line.len());
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_backend_name_of_253_characters_leaves_each_line_of_the_log_short() {
+    let long = long_name();
+    let text = format!(
+        "resolvers = [\"127.0.0.1:1\"]\n[sites]\n\"www.example.org\" = {{ upstream = \"{long}:3000\", http = \"serve\" }}\n"
+    );
+    let mut proxy = ProxySetup::new().proxyfile(&text).start().await;
+
+    let answer = ask(proxy.http(), LAST).await;
+
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    for part in ["backend name does not resolve", "www.example.org: "] {
+        let line = proxy.logged(part).await;
+        assert!(line.len() < 300, "{}: {line}", line.len());
+        assert!(
+            line.contains("baaaaaaa") && line.contains("example.test"),
+            "{line}"
+        );
+    }
+}

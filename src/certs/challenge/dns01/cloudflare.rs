@@ -15,7 +15,7 @@ use super::error::{CloudflareFault, Dns01Error};
 use super::options::CloudflareOptions;
 use super::provider::{DnsProvider, TxtRecord};
 use crate::certs::secret::Secret;
-use crate::printable::printable;
+use crate::printable::quoted;
 
 /// Time limit for one call.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -28,9 +28,6 @@ const BODY_LIMIT: usize = 1 << 20;
 
 /// Error code for a record that exists already.
 const IDENTICAL: u32 = 81058;
-
-/// Most characters of the API's messages that are shown.
-const SHOWN: usize = 300;
 
 /// Sets records through the API.
 #[derive(Debug)]
@@ -88,7 +85,7 @@ impl Failure {
             format!("{message} ({code})")
         });
         let message = messages.collect::<Vec<_>>().join(", ");
-        let message = printable(&message, SHOWN);
+        let message = quoted(&message);
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => CloudflareFault::Token(message),
             _ => CloudflareFault::Refused { action, message },

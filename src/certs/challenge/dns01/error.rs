@@ -8,6 +8,7 @@ use hickory_proto::op::ResponseCode;
 
 use super::options::ServerAddress;
 use crate::certs::dns::ResolverError;
+use crate::printable::quoted;
 use crate::storage;
 
 /// Reason why a challenge could not be published in DNS. Each message includes its cause, because callers print only the
@@ -62,15 +63,12 @@ pub enum Dns01Error {
     },
     /// A name server did not show the record in time.
     #[error(
-        "the name server {server} does not show the TXT record of {name} after {}; \
-         check that the record is set in the zone that this server serves, or allow more time with `propagation-timeout`",
+        "the name server {server} does not show the TXT record after {}; correct the zone that it serves, or raise `propagation-timeout`",
         humantime::format_duration(*limit)
     )]
     Missing {
         /// Name server without the record.
         server: String,
-        /// Name of the record.
-        name: String,
         /// Time limit.
         limit: Duration,
     },
@@ -122,7 +120,7 @@ fn output(stderr: &str) -> String {
     if stderr.is_empty() {
         " and wrote nothing to standard error".to_owned()
     } else {
-        format!(": {stderr}")
+        format!(": {}", quoted(stderr))
     }
 }
 

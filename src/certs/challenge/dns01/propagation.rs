@@ -188,18 +188,14 @@ impl PendingServer {
     }
 
     fn into_error(self, record: &TxtRecord, limit: Duration) -> Dns01Error {
-        let (server, name) = (self.server, record.name.clone());
+        let server = self.server;
         match self.cause {
             Some(cause) => Dns01Error::Silent {
-                name,
+                name: record.name.clone(),
                 server,
                 cause: Box::new(cause),
             },
-            None => Dns01Error::Missing {
-                server,
-                name,
-                limit,
-            },
+            None => Dns01Error::Missing { server, limit },
         }
     }
 }

@@ -138,12 +138,12 @@ impl Root {
         if now >= self.not_after {
             error!(
                 %not_after, %folder, %leaves,
-                "internal CA's root has expired: remove both folders, start again, and run `proxy trust` wherever the root is trusted"
+                "internal CA's root has expired: remove both folders, restart, and run `proxy trust` wherever the root is trusted"
             );
         } else if now + EXPIRY_NOTICE > self.not_after {
             warn!(
                 %not_after, %folder, %leaves,
-                "internal CA's root expires soon: remove both folders, start again, and run `proxy trust` wherever the root is trusted"
+                "internal CA's root expires soon: remove both folders, restart, and run `proxy trust` wherever the root is trusted"
             );
         }
     }
@@ -157,8 +157,8 @@ impl Root {
         }
         let Folders { folder, leaves } = &self.folders;
         warn!(
-            permitted = list(&self.permitted), wanted = list(&wanted), %folder, %leaves,
-            "internal CA's root keeps the name constraints with which it was created: to change them, run `proxy trust --remove`, remove both folders, start again, and run `proxy trust`"
+            wanted = list(&wanted), %folder, %leaves,
+            "internal CA's root keeps the name constraints of its creation: to change them, run `proxy trust --remove`, remove both folders, restart, and run `proxy trust`"
         );
     }
 }

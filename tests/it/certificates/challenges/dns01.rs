@@ -154,8 +154,8 @@ async fn a_record_that_one_name_server_never_shows_is_an_error_and_removed() {
     });
     assert_eq!(
         outcome.unwrap_err().to_string(),
-        "the name server ns2.example.org does not show the TXT record of _acme-challenge.home.example.org after 2s; \
-         check that the record is set in the zone that this server serves, or allow more time with `propagation-timeout`"
+        "the name server ns2.example.org does not show the TXT record after 2s; \
+         correct the zone that it serves, or raise `propagation-timeout`"
     );
     provider.called("cleanup").await;
 }

@@ -16,6 +16,7 @@ use proxy::tls::{Acceptor, AcceptorParts, AcceptorRules};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use crate::harness::admin::certs;
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::pki::{csr, verify_chain};
@@ -152,7 +153,7 @@ async fn a_name_with_port_80_closed_is_proved_on_port_443() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_that_no_challenge_type_proves_fails_with_every_cause() {
+async fn a_name_that_no_challenge_type_proves_fails_with_every_cause_on_a_line_of_its_own() {
     let options = PebbleOptions {
         tls_port: DEAD,
         ..PebbleOptions::new(DEAD)
@@ -164,13 +165,22 @@ async fn a_name_that_no_challenge_type_proves_fails_with_every_cause() {
         .start()
         .await;
 
-    let line = proxy.logged("certificate not obtained").await;
+    let lines = [
+        proxy.logged("trying the next challenge type").await,
+        proxy.logged("certificate not obtained").await,
+    ];
 
-    for part in [
-        "by http-01, the CA could not reach http://www.example.org/.well-known/acme-challenge/",
-        "; and then, by tls-alpn-01, the CA ",
-    ] {
-        assert!(line.contains(part), "{part}: {line}");
+    let causes = [
+        "the CA could not reach http://www.example.org/.well-known/acme-challenge/ on port 80: ",
+        "by tls-alpn-01, the CA ",
+    ];
+    for (line, cause) in lines.iter().zip(causes) {
+        assert!(line.len() < 300 && line.contains(cause), "{cause}: {line}");
+        assert!(line.contains(" DNS at this machine"), "{line}");
+    }
+    let shown = certs(&proxy.data(), &["show", NAME]).await.out;
+    for cause in causes {
+        assert!(shown.contains(cause), "{cause}: {shown}");
     }
 }
 
