@@ -11,8 +11,7 @@ use super::error::{Error, Reason, RejectedEarly, WorkerRefusals};
 use super::guards::{AdmissionEffects, GuardOutcome};
 use super::handler::Handler;
 use super::request::{
-    ConnInfo, Fields, HeaderScan, RequestContext, RequestIds, forwarded, framing, hop_by_hop,
-    request_id,
+    ConnInfo, Fields, RequestContext, RequestIds, forwarded, framing, hop_by_hop, request_id,
 };
 use super::respond::{self, finish_response};
 use super::routing::{CurrentRouter, Route, Router, Routes, Site, webdav_destination};
@@ -21,9 +20,7 @@ use super::site_features::SiteFeatures;
 use super::websocket::upgrade::{self, Tunnels, Upgrade};
 use crate::per_worker::CachePadded;
 use crate::tasks::Tasks;
-use crate::upstream::{
-    self, ClientBody, ExpectContinue, Interims, RequestBody, ResponseBody, Upstream,
-};
+use crate::upstream::{self, ClientBody, ExpectContinue, Interims, RequestBody, Upstream};
 
 /// Responds to requests, mostly by forwarding them. Clones are cheap and share the service's state.
 #[derive(Clone, Debug)]
@@ -205,7 +202,7 @@ impl ProxyService {
             }
             GuardOutcome::Answered(response) => {
                 self.note(Reason::ForwardAuthRefused, context);
-                pass_back(*response, request.method())
+                finish_response::pass_back(*response, request.method())
             }
         }
     }
@@ -289,7 +286,7 @@ impl ProxyService {
         if let Some(upgrade) = upgrade {
             upgrade.check(response.status())?;
         }
-        pass_back(response, &method)
+        finish_response::pass_back(response, &method)
     }
 
     /// Builds the proxy's own response to a request that failed.
@@ -386,16 +383,4 @@ fn prepare(
         upstream::listen_for_interims(request, interims);
     }
     Ok(())
-}
-
-/// Frames a backend's response for the client, and removes the fields of the backend's connection.
-fn pass_back(
-    mut response: Response<ResponseBody>,
-    method: &Method,
-) -> Result<Response<Body>, Error> {
-    let scan = HeaderScan::of(response.headers());
-    framing::frame_response(&mut response, scan, method)?;
-    hop_by_hop::strip_hop_by_hop(response.headers_mut(), scan);
-    *response.version_mut() = Version::HTTP_11;
-    Ok(response.map(Body::upstream))
 }

@@ -9,6 +9,7 @@ mod certificates {
     mod acme {
         mod faults;
         mod odd_answers;
+        mod odd_services;
         mod order_states;
         mod pebble;
         mod scene;
@@ -25,6 +26,7 @@ mod certificates {
         mod internal_ca;
         mod issuers;
         mod on_demand;
+        mod one_value_hook;
         mod preflight;
         mod revocation;
         mod scene;

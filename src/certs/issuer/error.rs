@@ -50,7 +50,7 @@ pub enum Error {
     },
     /// The root of the internal CA has expired.
     #[error(
-        "the internal CA's root expired at {}; remove {}, restart, and run `proxy trust`",
+        "the internal CA's root expired at {}; remove {}, restart, run `proxy trust`",
         humantime::format_rfc3339_seconds(*at), both(folder, leaves)
     )]
     RootExpired {
@@ -63,7 +63,7 @@ pub enum Error {
     },
     /// The name constraints of the internal CA's root exclude the name.
     #[error(
-        "the internal CA may not sign for {subject}, only for {}; add it to `name-constraints`, remove {}, restart, and run `proxy trust`",
+        "the internal CA may not sign for {subject}, only for {}; add it to `name-constraints`, remove {}, restart, run `proxy trust`",
         list(permitted),
         both(folder, leaves)
     )]

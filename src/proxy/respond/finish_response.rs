@@ -1,11 +1,25 @@
 //! The last steps that every response goes through.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Method, Response, Version};
 use http_body::Body as _;
 
 use crate::proxy::body::Body;
-use crate::proxy::request::RequestContext;
+use crate::proxy::error::Error;
+use crate::proxy::request::{HeaderScan, RequestContext, framing, hop_by_hop};
+use crate::upstream::ResponseBody;
+
+/// Frames a backend's response for the client, and removes the fields of the backend's connection.
+pub(crate) fn pass_back(
+    mut response: Response<ResponseBody>,
+    method: &Method,
+) -> Result<Response<Body>, Error> {
+    let scan = HeaderScan::of(response.headers());
+    framing::frame_response(&mut response, scan, method)?;
+    hop_by_hop::strip_hop_by_hop(response.headers_mut(), scan);
+    *response.version_mut() = Version::HTTP_11;
+    Ok(response.map(Body::upstream))
+}
 
 /// Tells an HTTP/1.1 client to close the connection, because nobody asked for its upload.
 pub(crate) fn close_connection(response: &mut Response<Body>) {

@@ -19,4 +19,4 @@ pub(super) use dialer::{ConnectionNeeds, Dialer};
 pub(super) use exchange::{ExchangeTerms, exchange};
 pub(super) use failure::Failure;
 pub(super) use lease::{Http1Lease, Lease};
-pub(super) use tls_port::{may_be_of_tls_port, refuse_of_tls_port};
+pub(super) use tls_port::refuse_tls_port;

@@ -1,8 +1,10 @@
 //! Recognizes the answer of a backend that speaks TLS to a request in plain text. Without this, the page that the backend's web
 //! server sends would pass for an answer of the app.
 
+use std::future::{Future, ready};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -23,8 +25,19 @@ const WAIT: Duration = Duration::from_millis(100);
 /// Most bytes of the body that are searched.
 const SEARCHED: usize = 4096;
 
+/// Fails if a response is the page of a web server that expects TLS. Costs nothing unless its status is 400.
+pub(in crate::upstream) fn refuse_tls_port(
+    response: Response<ResponseBody>,
+) -> impl Future<Output = Result<Response<ResponseBody>, Error>> {
+    if may_be_of_tls_port(&response) {
+        Either::Right(Box::pin(refuse_page(response)))
+    } else {
+        Either::Left(ready(Ok(response)))
+    }
+}
+
 /// `true` if the response may come from a port that expects TLS, so that its body has to be looked at.
-pub(in crate::upstream) fn may_be_of_tls_port(response: &Response<ResponseBody>) -> bool {
+fn may_be_of_tls_port(response: &Response<ResponseBody>) -> bool {
     response.status() == StatusCode::BAD_REQUEST && {
         let backend = response.body().backend();
         backend.is_some_and(|it| it.protocol() == Protocol::Http && it.port().is_some())
@@ -32,7 +45,7 @@ pub(in crate::upstream) fn may_be_of_tls_port(response: &Response<ResponseBody>)
 }
 
 /// Fails if the body of a response begins with the words of a web server that expects TLS.
-pub(in crate::upstream) async fn refuse_of_tls_port(
+async fn refuse_page(
     mut response: Response<ResponseBody>,
 ) -> Result<Response<ResponseBody>, Error> {
     let Some(backend) = response.body().backend().cloned() else {

@@ -20,7 +20,7 @@ use crate::upstream::body::RequestBody;
 use crate::upstream::connection::Pool;
 use crate::upstream::error::{BodyError, Error};
 use crate::upstream::exchange::{
-    ConnectionNeeds, ExchangeTerms, ResponseBody, exchange, may_be_of_tls_port, refuse_of_tls_port,
+    ConnectionNeeds, ExchangeTerms, ResponseBody, exchange, refuse_tls_port,
 };
 use crate::upstream::options::{BackendHost, HealthOptions};
 
@@ -183,10 +183,8 @@ impl HealthCheck {
             has_connection_login: false,
         };
         let exchanged = exchange(lease, self.request(), terms);
-        let mut response = exchanged.await.map_err(|failure| failure.error)?;
-        if may_be_of_tls_port(&response) {
-            response = refuse_of_tls_port(response).await?;
-        }
+        let response = exchanged.await.map_err(|failure| failure.error)?;
+        let response = refuse_tls_port(response).await?;
         let (head, body) = response.into_parts();
         if !self.health.expect.has(head.status) {
             return Err(CheckError::Status(head.status));

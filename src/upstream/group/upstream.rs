@@ -26,7 +26,7 @@ use crate::upstream::backend::{Backend, InFlight};
 use crate::upstream::body::{Interims, RequestBody, read_whole};
 use crate::upstream::error::Error;
 use crate::upstream::exchange::{
-    ConnectionNeeds, ExchangeTerms, ResponseBody, exchange, may_be_of_tls_port, refuse_of_tls_port,
+    ConnectionNeeds, ExchangeTerms, ResponseBody, exchange, refuse_tls_port,
 };
 use crate::upstream::options::{BalanceMethod, Options, UpstreamContext};
 use crate::upstream::transport::TlsError;
@@ -199,10 +199,7 @@ impl Upstream {
             let failure = match exchange(lease, request, terms).await {
                 Ok(response) => {
                     let response = self.receive(response, backend, &mut attempts);
-                    if may_be_of_tls_port(&response) {
-                        return Box::pin(refuse_of_tls_port(response)).await;
-                    }
-                    return Ok(response);
+                    return refuse_tls_port(response).await;
                 }
                 Err(failure) => failure,
             };

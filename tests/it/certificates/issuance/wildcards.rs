@@ -18,10 +18,10 @@ use crate::harness::dns::server::DnsServer;
 use crate::harness::proxy::{Proxy, ProxySetup, command};
 use crate::harness::skip::skip;
 
-const WILDCARD: &str = "*.home.example.org";
+pub(super) const WILDCARD: &str = "*.home.example.org";
 
 /// A hook that logs its calls and sets the records at Pebble's DNS server.
-fn hook(setup: &ProxySetup, pebble: &Pebble) -> String {
+pub(super) fn hook(setup: &ProxySetup, pebble: &Pebble) -> String {
     let script = format!(
         r#"#!/bin/sh
         set -eu
@@ -37,7 +37,7 @@ fn hook(setup: &ProxySetup, pebble: &Pebble) -> String {
 }
 
 /// A Proxyfile with these sites in front of the app.
-fn proxyfile(app: &App, resolver: impl ToString, sites: &[(&str, &str)]) -> String {
+pub(super) fn proxyfile(app: &App, resolver: impl ToString, sites: &[(&str, &str)]) -> String {
     let mut text = format!("resolvers = [\"{}\"]\n", resolver.to_string());
     for (name, dns) in sites {
         let address = app.address;
@@ -49,7 +49,7 @@ fn proxyfile(app: &App, resolver: impl ToString, sites: &[(&str, &str)]) -> Stri
 }
 
 /// A proxy with this Proxyfile that orders from the Pebble.
-fn from(setup: ProxySetup, pebble: &Pebble, file: &str, level: &str) -> ProxySetup {
+pub(super) fn from(setup: ProxySetup, pebble: &Pebble, file: &str, level: &str) -> ProxySetup {
     let setup = setup.proxyfile(file).args(["--log-level", level]);
     setup.ca(&pebble.directory_url(), &pebble.root_pem())
 }
@@ -258,57 +258,6 @@ async fn an_update_proves_a_wildcard_and_its_base_at_once() {
         .await
         .unwrap();
     assert!(!proxy.log().contains(KEY));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hook_that_keeps_one_value_proves_a_wildcard_and_its_base_name_one_after_the_other() {
-    // Given a hook that replaces the value of a name, as those of many DNS services do.
-    let app = App::start().await;
-    let pebble = Pebble::start(PebbleOptions::new(1)).await;
-    let setup = ProxySetup::new();
-    let hook = hook(&setup, &pebble);
-    let script = std::fs::read_to_string(&hook).unwrap();
-    let (start, end) = script
-        .split_once("exec curl -sS -d \"{\\\"host\\\":\\\"$2.\\\",")
-        .unwrap();
-    let clear = format!(
-        "curl -sS -d \"{{\\\"host\\\":\\\"$2.\\\"}}\" http://{}/clear-txt\n",
-        pebble.dns_management()
-    );
-    let script = format!("{start}{clear}exec curl -sS -d \"{{\\\"host\\\":\\\"$2.\\\",{end}");
-    std::fs::write(&hook, script).unwrap();
-    let servers = pebble.dns();
-    let dns = format!(
-        "{{ exec = \"{hook}\", name-servers = [\"{servers}\"], propagation = \"strict\" }}"
-    );
-    let sites = [(WILDCARD, dns.as_str()), ("home.example.org", &dns)];
-    let file = proxyfile(&app, servers, &sites);
-
-    let mut proxy = from(setup, &pebble, &file, "debug").start().await;
-
-    // Then both are proved, and the second value is not set before the first one is removed.
-    for name in [WILDCARD, "home.example.org"] {
-        let obtained = format!("certificate obtained names={name} ");
-        proxy.logged(&obtained).await;
-    }
-    assert!(
-        !proxy.log().contains("certificate not obtained"),
-        "{}",
-        proxy.log()
-    );
-    let read = || std::fs::read_to_string(format!("{hook}.calls")).unwrap();
-    crate::harness::deadline::soon(async {
-        while read().lines().count() < 4 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    let calls = read();
-    let calls: Vec<_> = calls
-        .lines()
-        .filter_map(|line| line.split(' ').next())
-        .collect();
-    assert_eq!(calls, ["present", "cleanup", "present", "cleanup"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
