@@ -15,6 +15,9 @@ use crate::config::{LogFormat, LogOptions};
 use crate::non_blocking_writer::NonBlockingWriter;
 use crate::printable::{short_line, single_line};
 
+/// Target of events whose line stays whole, however long it is: it tells everything that an operator has to correct.
+pub(super) const WHOLE: &str = concat!(env!("CARGO_CRATE_NAME"), "::whole");
+
 /// The open log of the process.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -52,7 +55,7 @@ impl<'w, W: Write + Clone + 'w> MakeWriter<'w> for SingleLines<W> {
     /// Whoever asks for `debug` or `trace` gets those lines whole.
     fn make_writer_for(&'w self, event: &Metadata<'_>) -> Self {
         Self {
-            is_short: self.is_short && *event.level() <= Level::INFO,
+            is_short: self.is_short && *event.level() <= Level::INFO && event.target() != WHOLE,
             ..self.clone()
         }
     }

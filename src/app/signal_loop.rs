@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::listeners::{BoundListener, BoundListeners};
-use super::logging::{self, Log};
+use super::logging::{self, Log, WHOLE};
 use super::signals::Signals;
 use super::{App, Error};
 use crate::config::{Config, ConfigFile};
@@ -73,6 +73,7 @@ async fn reload(app: &mut App, file: Option<&ConfigFile>, log: &Log) {
             );
         }
         Err(reason) => error!(
+            target: WHOLE,
             file = %path, error = %one_line(&reason),
             "configuration not reloaded; the previous one stays in effect"
         ),
