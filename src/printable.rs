@@ -28,7 +28,7 @@ const BEFORE_SENTENCE: [&str; 4] = [
     "reason\u{1b}[0m\u{1b}[2m=\u{1b}[0m",
 ];
 
-/// Returns a peer's text as a sentence quotes it: on one line, not longer than [`QUOTED`], and without the sign that separates a
+/// Returns a peer's text as a sentence quotes it: on one line, with at most 160 characters, and without the sign that separates a
 /// sentence from its fix.
 #[must_use]
 pub fn quoted(text: &str) -> String {
