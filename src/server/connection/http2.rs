@@ -10,7 +10,7 @@ use h2::{Reason, RecvStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::deferred_flush::DeferredFlush;
+use super::batched_stream::BatchedStream;
 use super::driver::Protocol;
 use super::http2_stream::{self, AdmittedRequest};
 use super::request_handler::{RequestHandler, boxed};
@@ -60,7 +60,7 @@ pub(super) struct Http2<'a, S> {
     tasks: &'a Tasks,
     state: State<S>,
     /// The stream of the state.
-    stream: DeferredFlush<S>,
+    stream: BatchedStream<S>,
     is_draining: bool,
     uploads: Arc<UploadWindow>,
     is_wide: bool,
@@ -80,8 +80,8 @@ enum Flood {
 }
 
 enum State<S> {
-    Handshake(Handshake<DeferredFlush<S>, HeldBytes>),
-    Serving(Connection<DeferredFlush<S>, HeldBytes>),
+    Handshake(Handshake<BatchedStream<S>, HeldBytes>),
+    Serving(Connection<BatchedStream<S>, HeldBytes>),
 }
 
 impl<'a, S> Http2<'a, S>
@@ -96,7 +96,7 @@ where
         tasks: &'a Tasks,
     ) -> Self {
         let memory = Arc::clone(&handler.memory);
-        let stream = DeferredFlush::new(io);
+        let stream = BatchedStream::new(io);
         let waiting = WaitingRequests::new(Arc::clone(&memory));
         Self {
             handler,
@@ -252,7 +252,7 @@ where
                 }
                 State::Serving(connection) => {
                     let Poll::Ready(stream) = connection.poll_accept(cx) else {
-                        if self.poll_waiting(cx) || self.end_flood() {
+                        if self.stream.read_on() || self.poll_waiting(cx) || self.end_flood() {
                             continue;
                         }
                         return Poll::Pending;

@@ -1,9 +1,9 @@
 //! One HTTP connection: its versions of HTTP, its deadlines and its end.
 
+mod batched_stream;
 mod client_resets;
 mod connection_error;
 mod deadlines;
-mod deferred_flush;
 mod driver;
 mod half_close;
 mod http;

@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use crate::upstream::connection::ConnectionHolder;
+
 /// Time after which a waiting client looks for connections that others have released.
 const RECHECK: Duration = Duration::from_millis(250);
 
@@ -54,6 +56,12 @@ impl ClientShare {
 /// A connection that counts for its client until this is dropped.
 #[derive(Debug)]
 pub(in crate::upstream) struct HeldConnection(Arc<ClientShare>);
+
+impl ConnectionHolder for HeldConnection {
+    fn stream_ended(&self) {
+        self.0.notify();
+    }
+}
 
 impl Drop for HeldConnection {
     fn drop(&mut self) {

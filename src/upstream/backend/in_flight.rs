@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::client_share::HeldConnection;
+use super::client_share::{ClientShare, HeldConnection};
 use super::max_connections::LimitSlot;
 use crate::per_worker::CachePadded;
 use crate::upstream::address::Address;
@@ -71,8 +71,19 @@ impl InFlight {
         self.held = held;
     }
 
-    /// `true` if the connection of the request counts for its client.
-    pub(in crate::upstream) fn holds_connection(&self) -> bool {
+    /// Counts the connection of the request for its client, unless it counts already, while `free` ones are left. Returns
+    /// `false` if the client has its share.
+    pub(in crate::upstream) fn hold_one_of(
+        &mut self,
+        free: usize,
+        share: Option<&Arc<ClientShare>>,
+    ) -> bool {
+        let Some(share) = share else {
+            return true;
+        };
+        if self.held.is_none() {
+            self.held = share.take(free);
+        }
         self.held.is_some()
     }
 

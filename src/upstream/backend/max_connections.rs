@@ -169,7 +169,8 @@ mod tests {
         let one = limit.take(Some(&greedy)).unwrap();
         let others = [(); 2].map(|()| limit.take(Some(&greedy)).unwrap());
         assert!(limit.take(Some(&greedy)).is_none());
-        let waiting = tokio::spawn(limit.clone().wait(Some(Arc::clone(&greedy))));
+        let tasks = Tasks::new();
+        let waiting = tasks.spawn(limit.clone().wait(Some(Arc::clone(&greedy))));
         assert!(limit.take(Some(&other)).is_some());
         drop(one);
         let next = timeout(POLL_EVERY, waiting).await;

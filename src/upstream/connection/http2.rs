@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Poll, ready};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -23,6 +24,9 @@ use crate::upstream::transport::BackendStream;
 const RESPONSE_HEAD_SIZE: u32 = 64 * 1024;
 /// Maximum number of requests that share one connection. Further requests open another one.
 const STREAMS: usize = 100;
+/// Limit of streams that stands for that of a backend until its SETTINGS have arrived. No backend can tell this one, which has
+/// more than 32 bits.
+const UNTOLD: usize = usize::MAX - 1;
 /// Number of bytes that a backend may send ahead of a slow client.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// Window of the whole connection. It has room for all streams, so that slow clients cannot block the others.
@@ -37,9 +41,33 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 type Driver = Connection<TokioIo<BackendStream>, RequestBody, Spawner>;
 
+/// Counts a connection for the client that has opened it, until this is dropped.
+pub(in crate::upstream) trait ConnectionHolder: Send + Sync {
+    /// Tells that a stream of the connection has ended, so that there is room for another one.
+    fn stream_ended(&self);
+}
+
 /// Runs the futures that hyper spawns for a connection.
 #[derive(Clone, Debug)]
-struct Spawner(Tasks);
+struct Spawner {
+    tasks: Tasks,
+    progress: Arc<Progress>,
+}
+
+/// Tells when a connection may have read the SETTINGS of its backend.
+#[derive(Debug, Default)]
+struct Progress {
+    is_over: AtomicBool,
+    made: Notify,
+}
+
+impl Progress {
+    fn tell(&self) {
+        if !self.is_over.load(Ordering::Relaxed) {
+            self.made.notify_one();
+        }
+    }
+}
 
 impl<F> hyper::rt::Executor<F> for Spawner
 where
@@ -47,7 +75,21 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.0.spawn(future);
+        // The first one reads what the backend sends.
+        if self.progress.is_over.load(Ordering::Relaxed) {
+            self.tasks.spawn(future);
+            return;
+        }
+        let progress = Arc::clone(&self.progress);
+        self.tasks.spawn(async move {
+            let mut future = pin!(future);
+            poll_fn(|cx| {
+                let polled = future.as_mut().poll(cx);
+                progress.tell();
+                polled
+            })
+            .await;
+        });
     }
 }
 
@@ -68,7 +110,8 @@ struct Shared {
     /// `true` after a request on this connection has timed out.
     is_doubtful: AtomicBool,
     /// Counts the connection for the client that has opened it.
-    _holder: Option<Box<dyn Send + Sync>>,
+    holder: Option<Box<dyn ConnectionHolder>>,
+    progress: Arc<Progress>,
 }
 
 impl Http2Connection {
@@ -77,14 +120,19 @@ impl Http2Connection {
     pub(in crate::upstream) async fn handshake(
         stream: BackendStream,
         server_name: Option<&HostName>,
-        holder: Option<impl Send + Sync + 'static>,
+        holder: Option<impl ConnectionHolder + 'static>,
         tasks: &Tasks,
     ) -> Result<Self, hyper::Error> {
-        let (sender, driver) = Builder::new(Spawner(tasks.clone()))
+        let progress = Arc::<Progress>::default();
+        let spawner = Spawner {
+            tasks: tasks.clone(),
+            progress: Arc::clone(&progress),
+        };
+        let (sender, driver) = Builder::new(spawner)
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .initial_max_send_streams(STREAMS)
+            .initial_max_send_streams(UNTOLD)
             .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(RESPONSE_HEAD_SIZE)
             .keep_alive_interval(PING_EVERY)
@@ -92,7 +140,7 @@ impl Http2Connection {
             .handshake(TokioIo::new(stream))
             .await?;
         let driver = Arc::new(Mutex::new(Some(Box::pin(driver))));
-        tasks.spawn(drive(Arc::clone(&driver)));
+        tasks.spawn(drive(Arc::clone(&driver), Arc::clone(&progress)));
         Ok(Self(Arc::new(Shared {
             sender,
             driver,
@@ -101,7 +149,8 @@ impl Http2Connection {
             opened: Instant::now(),
             server_name: server_name.cloned(),
             is_doubtful: AtomicBool::new(false),
-            _holder: holder.map(|holder| Box::new(holder) as _),
+            holder: holder.map(|holder| Box::new(holder) as _),
+            progress,
         })))
     }
 
@@ -133,13 +182,33 @@ impl Http2Connection {
         Arc::new(StreamSlot(self))
     }
 
-    /// `true` if the connection accepts requests, and both the backend's limit and [`STREAMS`] allow another one.
+    /// `true` if the connection accepts requests, and both the backend's limit and [`STREAMS`] allow another one. Until the
+    /// limit is known, there is one stream: the backend would refuse those beyond its limit.
     pub(in crate::upstream) fn has_room(&self) -> bool {
+        let allowed = match self.allowed() {
+            UNTOLD => 1,
+            allowed => allowed.min(STREAMS),
+        };
+        self.is_open() && self.streams() < allowed
+    }
+
+    /// Waits until the backend has told how many streams it allows, or until the connection has ended.
+    pub(in crate::upstream) async fn told(self) {
+        while self.allowed() == UNTOLD {
+            self.0.progress.made.notified().await;
+        }
+    }
+
+    /// Limit of streams that the backend has told; 0 if the connection has ended.
+    fn allowed(&self) -> usize {
         let driver = self.0.driver.lock();
         let allowed = driver
             .as_ref()
             .map_or(0, |driver| driver.current_max_send_streams());
-        self.is_open() && self.streams() < allowed.min(STREAMS)
+        if allowed != UNTOLD {
+            self.0.progress.is_over.store(true, Ordering::Relaxed);
+        }
+        allowed
     }
 
     /// Time since when there are no streams; `None` if there are any.
@@ -157,7 +226,7 @@ impl fmt::Debug for Http2Connection {
     }
 }
 
-async fn drive(driver: Arc<Mutex<Option<Pin<Box<Driver>>>>>) {
+async fn drive(driver: Arc<Mutex<Option<Pin<Box<Driver>>>>>, progress: Arc<Progress>) {
     let ended = poll_fn(|cx| {
         let mut slot = driver.lock();
         let Some(connection) = slot.as_mut() else {
@@ -167,7 +236,9 @@ async fn drive(driver: Arc<Mutex<Option<Pin<Box<Driver>>>>>) {
         *slot = None;
         Poll::Ready(outcome)
     });
-    if let Err(error) = ended.await {
+    let ended = ended.await;
+    progress.tell();
+    if let Err(error) = ended {
         debug!(%error, "upstream connection ended");
     }
 }
@@ -178,6 +249,10 @@ async fn drive(driver: Arc<Mutex<Option<Pin<Box<Driver>>>>>) {
 pub(in crate::upstream) struct StreamSlot(Http2Connection);
 
 impl StreamSlot {
+    pub(in crate::upstream) fn connection(&self) -> &Http2Connection {
+        &self.0
+    }
+
     pub(in crate::upstream) fn sender(&self) -> SendRequest<RequestBody> {
         self.0.0.sender.clone()
     }
@@ -194,6 +269,9 @@ impl Drop for StreamSlot {
         if shared.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
             let mut since = shared.idle_since.lock();
             *since = Instant::now();
+        }
+        if let Some(holder) = &shared.holder {
+            holder.stream_ended();
         }
     }
 }

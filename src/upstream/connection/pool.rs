@@ -1,12 +1,15 @@
 //! Pool of the idle and shared connections of one backend and worker.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::http1::Http1Connection;
 use super::http2::Http2Connection;
@@ -143,17 +146,41 @@ impl Pool {
     }
 
     /// Waits until no other request is opening a shared connection whose handshake names `server_name`. Returns `None` at
-    /// once if the backend is not known to speak HTTP/2, so that its connections are not shared.
+    /// once if the backend is not known to speak HTTP/2, so that its connections are not shared. Fails when no connection
+    /// was opened for `limit`, because at a backend that never accepts, all requests would fail one after the other.
     pub(in crate::upstream) async fn wait_for_shared(
         &self,
         address: &Address,
         server_name: Option<&HostName>,
-    ) -> Option<tokio::sync::OwnedMutexGuard<()>> {
-        if self.is_shared(address) {
-            Some(self.0.opening(server_name).lock_owned().await)
-        } else {
-            None
+        limit: Duration,
+    ) -> Result<Option<OwnedMutexGuard<()>>, Elapsed> {
+        if !self.is_shared(address) {
+            return Ok(None);
         }
+        let mut locking = pin!(self.0.opening(server_name).lock_owned());
+        let mut since = Instant::now();
+        loop {
+            let elapsed = match timeout_at(since + limit, locking.as_mut()).await {
+                Ok(opening) => return Ok(Some(opening)),
+                Err(elapsed) => elapsed,
+            };
+            since = self.0.opened_after(since, server_name).ok_or(elapsed)?;
+        }
+    }
+
+    /// Ends the wait of the requests for a shared connection when `http2`, which was just opened, has told how many of them it
+    /// takes, or after `limit`.
+    pub(in crate::upstream) fn end_opening(
+        &self,
+        opening: OwnedMutexGuard<()>,
+        http2: &Http2Connection,
+        limit: Duration,
+    ) {
+        let told = timeout(limit, http2.clone().told());
+        self.0.tasks.spawn(async move {
+            let _ = told.await;
+            drop(opening);
+        });
     }
 
     /// Adds a connection for other requests to share.
@@ -243,6 +270,14 @@ async fn finish(mut connection: Http1Connection, pool: Pool) {
 }
 
 impl Shared {
+    /// Time at which the last shared connection for `server_name` was opened, if that was after `since`.
+    fn opened_after(&self, since: Instant, server_name: Option<&HostName>) -> Option<Instant> {
+        let shared = self.shared.lock();
+        let same = shared.iter().filter(|it| it.server_name() == server_name);
+        let last = same.map(Http2Connection::opened).max();
+        last.filter(|last| *last > since)
+    }
+
     /// Lock of the requests that need a shared connection for `server_name`.
     fn opening(&self, server_name: Option<&HostName>) -> Arc<tokio::sync::Mutex<()>> {
         let mut all = self.opening.lock();
@@ -295,9 +330,7 @@ async fn sweep(pool: Weak<Shared>) {
         else {
             return;
         };
-        let stopped = tokio::time::timeout(period, shutdown.requested())
-            .await
-            .is_ok();
+        let stopped = timeout(period, shutdown.requested()).await.is_ok();
         let Some(pool) = pool.upgrade() else {
             return;
         };
@@ -323,17 +356,18 @@ mod tests {
         let address = Address::parse("h2c://127.0.0.1:1").unwrap();
         let pool = Pool::new(Duration::from_secs(1), Tasks::new());
         let [slow, other] = ["slow", "other"].map(|name| HostName::parse(name).unwrap());
-        let held = pool.wait_for_shared(&address, Some(&slow)).await;
+        let wait = |name| pool.wait_for_shared(&address, name, Duration::from_secs(1));
+        let held = wait(Some(&slow)).await.unwrap();
         assert!(held.is_some());
-        let mut same = Box::pin(pool.wait_for_shared(&address, Some(&slow)));
+        let mut same = Box::pin(wait(Some(&slow)));
         assert!((&mut same).now_or_never().is_none());
         for name in [Some(&other), None] {
-            let opening = pool.wait_for_shared(&address, name);
+            let opening = wait(name);
             assert!(opening.now_or_never().is_some(), "{name:?}");
         }
         drop(held);
         assert!(same.now_or_never().is_some());
-        drop(pool.wait_for_shared(&address, None).await);
+        drop(wait(None).await);
         assert_eq!(pool.0.opening.lock().len(), 1, "others are forgotten");
     }
 }

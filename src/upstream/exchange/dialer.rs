@@ -20,7 +20,7 @@ use crate::name::HostName;
 use crate::tasks::Tasks;
 use crate::uninterrupted::{Uninterrupted, repeat};
 use crate::upstream::address::{Address, Endpoint, Protocol};
-use crate::upstream::backend::InFlight;
+use crate::upstream::backend::{ClientShare, InFlight};
 use crate::upstream::connection::{Http1Connection, Http2Connection};
 use crate::upstream::error::Error;
 use crate::upstream::options::{HttpOptions, HttpVersion, Options, UpstreamContext};
@@ -49,6 +49,8 @@ pub(in crate::upstream) struct ConnectionNeeds<'a> {
     pub(in crate::upstream) proxy_header: Option<&'a [u8]>,
     /// Host that the TLS handshake names, if it is that of the client's request.
     pub(in crate::upstream) server_name: Option<&'a HostName>,
+    /// Share of the client, for which a shared connection counts that is opened for the request.
+    pub(in crate::upstream) share: Option<&'a Arc<ClientShare>>,
 }
 
 impl ConnectionNeeds<'_> {
@@ -125,12 +127,13 @@ impl Dialer {
     }
 
     /// Opens a connection to the backend, or takes a stream on a connection that another request has just opened. Waits
-    /// for a permit within the connect time-out.
+    /// for a permit within the connect time-out. Returns `None` if a shared connection has to be opened, and the client has
+    /// its share.
     pub(in crate::upstream) async fn connect(
         &self,
-        in_flight: InFlight,
+        mut in_flight: InFlight,
         needs: ConnectionNeeds<'_>,
-    ) -> Result<Lease, Error> {
+    ) -> Result<Option<Lease>, Error> {
         let address = in_flight.address();
         if needs.is_upgrade && address.protocol() == Protocol::H2c {
             let backend = address.clone();
@@ -138,29 +141,34 @@ impl Dialer {
         }
         let pool = in_flight.pool().clone();
         let start = Instant::now();
-        // Requests wait here while another one opens a shared connection. The wait has a time-out, because at a backend
-        // that never accepts, all of them would fail one after the other.
-        let shared = async {
-            if needs.is_alone() {
-                None
-            } else {
-                pool.wait_for_shared(address, needs.server_name).await
+        let opening = if needs.is_alone() {
+            None
+        } else {
+            // Requests wait here while another one opens a shared connection.
+            let late = |_| Error::ConnectTimeout {
+                backend: address.clone(),
+            };
+            let waiting = pool.wait_for_shared(address, needs.server_name, self.timeout);
+            waiting.await.map_err(late)?
+        };
+        if opening.is_some() {
+            let since = needs.is_fresh.then_some(start);
+            if let Some(http2) = pool.least_used(since, needs.server_name) {
+                let lease = Http2Lease::new(http2, in_flight, !needs.is_fresh);
+                return Ok(Some(Lease::Http2(lease)));
             }
-        };
-        let late = |_| Error::ConnectTimeout {
-            backend: address.clone(),
-        };
-        let opening = timeout(self.timeout, shared).await.map_err(late)?;
-        if opening.is_some()
-            && let Some(http2) = pool.least_used(needs.is_fresh.then_some(start), needs.server_name)
-        {
-            let is_reused = !needs.is_fresh;
-            return Ok(Lease::Http2(Http2Lease::new(http2, in_flight, is_reused)));
+            if !in_flight.hold_one_of(self.free(), needs.share) {
+                return Ok(None);
+            }
         }
-        match timeout(self.timeout, self.permit()).await {
-            Ok(Ok(permit)) => self.open(in_flight, needs, permit).await,
-            Ok(Err(_)) | Err(_) => Err(Error::ConnectionLimit),
+        let Ok(Ok(permit)) = timeout(self.timeout, self.permit()).await else {
+            return Err(Error::ConnectionLimit);
+        };
+        let lease = self.open(in_flight, needs, permit).await?;
+        if let (Some(opening), Lease::Http2(lease)) = (opening, &lease) {
+            pool.end_opening(opening, lease.slot().connection(), self.timeout);
         }
+        Ok(Some(lease))
     }
 
     /// Number of connections that can still be opened.
@@ -342,8 +350,7 @@ async fn dial_host(address: &Address, host: &HostName, port: u16) -> Result<TcpS
 }
 
 /// Connects to the first address that accepts. Starts with the next address when one has failed, or has not accepted
-/// within
-/// [`NEXT_ADDRESS`] (RFC 8305 section 5). Fails with the last error, or with `None` if there are no addresses.
+/// within [`NEXT_ADDRESS`] (RFC 8305 section 5). Fails with the last error, or with `None` if there are no addresses.
 async fn first_to_accept(
     addresses: impl Iterator<Item = SocketAddr>,
 ) -> Result<TcpStream, Option<io::Error>> {
@@ -392,6 +399,7 @@ async fn open(socket: SocketAddr) -> io::Result<TcpStream> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use socket2::{Domain, SockAddr, Socket, Type};
     use tokio::net::TcpListener;
 
@@ -424,11 +432,19 @@ mod tests {
         assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), good);
     }
 
+    const NEEDS: ConnectionNeeds<'_> = ConnectionNeeds {
+        is_upgrade: false,
+        is_fresh: false,
+        proxy_header: None,
+        server_name: None,
+        share: None,
+    };
+
     /// A dialer, and a function that makes requests to a backend without connections.
-    fn request_to(address: &Address) -> (Dialer, impl Fn() -> InFlight) {
+    fn request_to(address: &Address, limit: Duration) -> (Dialer, impl Fn() -> InFlight) {
         let context = UpstreamContext::new(Tasks::new());
         let options = Options {
-            connect_timeout: Duration::from_millis(100),
+            connect_timeout: limit,
             ..Options::default()
         };
         let dialer = Dialer::new(std::slice::from_ref(address), &options, &context).unwrap();
@@ -440,19 +456,40 @@ mod tests {
     async fn requests_for_a_shared_connection_time_out_together() {
         let (_socket, _queued, silent) = black_hole().await;
         let address = Address::parse(&format!("h2c://{silent}")).unwrap();
-        let (dialer, request) = request_to(&address);
-        let needs = ConnectionNeeds {
-            is_upgrade: false,
-            is_fresh: false,
-            proxy_header: None,
-            server_name: None,
-        };
+        let (dialer, request) = request_to(&address, Duration::from_millis(100));
         let start = Instant::now();
-        let all = (0..20).map(|_| dialer.connect(request(), needs));
+        let all = (0..20).map(|_| dialer.connect(request(), NEEDS));
         for outcome in futures_util::future::join_all(all).await {
             assert!(matches!(outcome, Err(Error::ConnectTimeout { .. })));
         }
         assert!(start.elapsed() < Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn requests_share_a_connection_when_it_is_known_how_many_may() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("h2c://{}", listener.local_addr().unwrap());
+        let serving = Tasks::new();
+        let tasks = serving.clone();
+        serving.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tasks.spawn(async move {
+                    let mut builder = h2::server::Builder::new();
+                    let opening = builder
+                        .max_concurrent_streams(2)
+                        .handshake::<_, Bytes>(stream);
+                    let mut connection = opening.await.unwrap();
+                    while connection.accept().await.is_some() {}
+                });
+            }
+        });
+        let address = Address::parse(&address).unwrap();
+        let (dialer, request) = request_to(&address, Duration::from_secs(10));
+        let before = dialer.free();
+        let all = (0..5).map(|_| dialer.connect(request(), NEEDS));
+        let leases = futures_util::future::join_all(all).await;
+        assert!(leases.iter().all(|lease| matches!(lease, Ok(Some(_)))));
+        assert_eq!(before - dialer.free(), 3);
     }
 
     #[tokio::test]

@@ -1,12 +1,15 @@
 //! Attempts to send one request, each at one backend.
 
 use http::Request;
+use tokio::time::{Instant, timeout_at};
 
 use super::backend_set::BackendSet;
 use super::selected_backend::{Selected, Selection};
 use crate::name::HostName;
+use crate::upstream::backend::HeldConnection;
 use crate::upstream::body::RequestBody;
-use crate::upstream::exchange::{Dialer, Failure, Http1Lease, Lease};
+use crate::upstream::error::Error;
+use crate::upstream::exchange::{ConnectionNeeds, Dialer, Failure, Http1Lease, Lease};
 
 /// Maximum number of backends that one request tries.
 const MAX_CONNECT_ATTEMPTS: usize = 3;
@@ -83,19 +86,48 @@ impl Attempts<'_> {
 
     /// Counts a connection to the selected backend for the client. Returns `false` if the client has its share already.
     pub(super) fn hold_connection(&self, selected: &mut Selected) -> bool {
-        let Some(share) = self.selection.caller.share else {
-            return true;
+        let share = self.selection.caller.share;
+        selected.in_flight.hold_one_of(self.dialer.free(), share)
+    }
+
+    /// Waits until the client may hold one more connection, which then counts. If the connection `may_be_shared`, waits until
+    /// one may have room or may be opened, and nothing counts. The request must not count at any backend meanwhile.
+    pub(super) async fn await_share(
+        &self,
+        may_be_shared: bool,
+        deadline: Instant,
+    ) -> Result<Option<HeldConnection>, Error> {
+        let waiting = async {
+            let share = self.selection.caller.share?;
+            if may_be_shared {
+                share.released().await;
+                return None;
+            }
+            loop {
+                if let Some(held) = share.take(self.dialer.free()) {
+                    return Some(held);
+                }
+                share.released().await;
+            }
         };
-        let in_flight = &mut selected.in_flight;
-        if !in_flight.holds_connection() {
-            in_flight.hold(share.take(self.dialer.free()));
+        let held = timeout_at(deadline, waiting).await;
+        held.map_err(|_| Error::ConnectionLimit)
+    }
+
+    /// Requirements of the request on a connection, which must be a new one if it `is_fresh`.
+    pub(super) fn needs(&self, is_fresh: bool) -> ConnectionNeeds<'_> {
+        ConnectionNeeds {
+            is_upgrade: self.is_upgrade,
+            is_fresh,
+            proxy_header: self.proxy_header.as_deref(),
+            server_name: self.server_name.as_ref(),
+            share: self.selection.caller.share,
         }
-        in_flight.holds_connection()
     }
 
     /// `true` if the request may use a connection that others use at the same time. Such a connection counts for the
     /// client that has opened it.
-    fn may_share(&self, selected: &Selected) -> bool {
+    pub(super) fn may_share(&self, selected: &Selected) -> bool {
         let in_flight = &selected.in_flight;
         let is_alone = self.is_upgrade || self.proxy_header.is_some();
         !is_alone && in_flight.pool().is_shared(in_flight.address())

@@ -175,6 +175,7 @@ impl HealthCheck {
             is_fresh: true,
             proxy_header: proxy_header.as_deref(),
             server_name: server_name.as_ref(),
+            share: None,
         };
         let lease = self.settings.dialer.open(in_flight, needs, permit).await?;
         let terms = ExchangeTerms {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{TRAILER, UPGRADE};
 use http::{Request, Response};
 use http_body::Body as _;
-use tokio::time::timeout;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::attempt::{Attempt, Attempts, FailedAttempt};
@@ -25,9 +25,7 @@ use crate::upstream::address::Address;
 use crate::upstream::backend::{Backend, InFlight};
 use crate::upstream::body::{Interims, RequestBody, read_whole};
 use crate::upstream::error::Error;
-use crate::upstream::exchange::{
-    ConnectionNeeds, ExchangeTerms, ResponseBody, exchange, refuse_tls_port,
-};
+use crate::upstream::exchange::{ExchangeTerms, ResponseBody, exchange, refuse_tls_port};
 use crate::upstream::options::{BalanceMethod, Options, UpstreamContext};
 use crate::upstream::transport::TlsError;
 
@@ -289,26 +287,6 @@ impl Upstream {
         Ok(Selected { backend, in_flight })
     }
 
-    /// Waits within the connect time-out until the client may hold one more connection, and then selects a backend. The
-    /// request must not count at any backend meanwhile.
-    async fn await_share(&self, attempts: &Attempts<'_>) -> Result<Selected, Error> {
-        let waiting = async {
-            let share = attempts.selection.caller.share?;
-            loop {
-                if let Some(held) = share.take(self.settings.dialer.free()) {
-                    return Some(held);
-                }
-                share.released().await;
-            }
-        };
-        let limit = self.settings.options.connect_timeout;
-        let held = timeout(limit, waiting).await;
-        let held = held.map_err(|_| Error::ConnectionLimit)?;
-        let mut selected = self.select(attempts).await?;
-        selected.in_flight.hold(held);
-        Ok(selected)
-    }
-
     /// Opens a connection to the selected backend; it must be a new one if `is_fresh`. If this fails, tries other
     /// backends, at which a pooled connection will do.
     async fn open(
@@ -321,30 +299,10 @@ impl Upstream {
         // name works at another backend, they are at fault.
         let mut suspects = Vec::new();
         loop {
-            if !attempts.hold_connection(&mut selected) {
-                drop(selected);
-                selected = self.await_share(attempts).await?;
-                if !is_fresh {
-                    match attempts.reuse(selected) {
-                        Ok(attempt) => return Ok(attempt.blaming(&suspects, attempts)),
-                        Err(unpooled) => selected = unpooled,
-                    }
-                }
-            }
-            let backend = selected.backend;
-            let needs = ConnectionNeeds {
-                is_upgrade: attempts.is_upgrade,
-                is_fresh,
-                proxy_header: attempts.proxy_header.as_deref(),
-                server_name: attempts.server_name.as_ref(),
-            };
-            let connecting = self.settings.dialer.connect(selected.in_flight, needs);
-            let error = match connecting.await {
-                Ok(lease) => {
-                    return Ok(Attempt { backend, lease }.blaming(&suspects, attempts));
-                }
-                Err(error) if error.is_connect() => error,
-                Err(error) => return Err(error),
+            let (backend, error) = match self.connect(selected, attempts, is_fresh).await {
+                Ok(attempt) => return Ok(attempt.blaming(&suspects, attempts)),
+                Err((backend, error)) if error.is_connect() => (backend, error),
+                Err((_, error)) => return Err(error),
             };
             if attempts.server_name.is_some() && error.may_be_due_to_name() {
                 suspects.push(backend);
@@ -367,6 +325,41 @@ impl Upstream {
                 Err(next) => selected = next,
             }
             is_fresh = false;
+        }
+    }
+
+    /// Opens a connection to the selected backend, or takes a stream on a shared one. If the client has its share of
+    /// connections, waits within the connect time-out for one to any backend. Fails with the backend.
+    async fn connect(
+        &self,
+        mut selected: Selected,
+        attempts: &Attempts<'_>,
+        is_fresh: bool,
+    ) -> Result<Attempt, (usize, Error)> {
+        let deadline = Instant::now() + self.settings.options.connect_timeout;
+        loop {
+            let backend = selected.backend;
+            let failed = |error| (backend, error);
+            let may_share = attempts.may_share(&selected);
+            if may_share || attempts.hold_connection(&mut selected) {
+                let needs = attempts.needs(is_fresh);
+                let connecting = self.settings.dialer.connect(selected.in_flight, needs);
+                if let Some(lease) = connecting.await.map_err(failed)? {
+                    return Ok(Attempt { backend, lease });
+                }
+            } else {
+                drop(selected);
+            }
+            let held = attempts.await_share(may_share, deadline).await;
+            let held = held.map_err(failed)?;
+            selected = self.select(attempts).await.map_err(failed)?;
+            selected.in_flight.hold(held);
+            if !is_fresh {
+                match attempts.reuse(selected) {
+                    Ok(attempt) => return Ok(attempt),
+                    Err(unpooled) => selected = unpooled,
+                }
+            }
         }
     }
 

@@ -1,5 +1,6 @@
-//! A stream whose flushes wait until its protocol has nothing more to write. HTTP/2 flushes each frame of a body on its own;
-//! flushed together, they leave in one system call.
+//! A stream that its protocol reads and writes in batches. HTTP/2 flushes each frame of a body on its own; flushed together,
+//! they leave in one system call. It also reads all that has arrived before it gives out the first request; read in batches, the
+//! heads of requests that will be refused are not in memory all at once.
 
 use std::io;
 use std::pin::Pin;
@@ -9,13 +10,21 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// Bytes after which reading pauses until the protocol has acted on them.
+const READ_BATCH: usize = 64 * 1024;
+
 /// Handle of a stream. The protocol has one, and whoever polls the protocol has another to flush what it has written.
 #[derive(Debug)]
-pub(super) struct DeferredFlush<S>(Arc<Mutex<Deferring<S>>>);
+pub(super) struct BatchedStream<S>(Arc<Mutex<Batches<S>>>);
 
 #[derive(Debug)]
-struct Deferring<S> {
+struct Batches<S> {
     stream: S,
+    /// Bytes of the batch that were read.
+    read: usize,
+    /// `true` if the batch was full when the protocol wanted to read.
+    wants_more: bool,
+    /// `true` if a flush is due.
     is_due: bool,
     /// `true` while the client does not read. Flushes are not deferred then, and the protocol waits.
     is_blocked: bool,
@@ -23,10 +32,12 @@ struct Deferring<S> {
     error: Option<io::Error>,
 }
 
-impl<S> DeferredFlush<S> {
+impl<S> BatchedStream<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self(Arc::new(Mutex::new(Deferring {
+        Self(Arc::new(Mutex::new(Batches {
             stream,
+            read: 0,
+            wants_more: false,
             is_due: false,
             is_blocked: false,
             error: None,
@@ -37,22 +48,30 @@ impl<S> DeferredFlush<S> {
     pub(super) fn handle(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
+
+    /// Begins another batch of what is read. Must be called when the protocol has acted on the last one. Returns `true` if the
+    /// protocol wants to read on.
+    pub(super) fn read_on(&self) -> bool {
+        let mut batches = self.0.lock();
+        batches.read = 0;
+        std::mem::take(&mut batches.wants_more)
+    }
 }
 
-impl<S: AsyncWrite + Unpin> DeferredFlush<S> {
+impl<S: AsyncWrite + Unpin> BatchedStream<S> {
     /// Flushes if that is due. The protocol is woken for an error, which it then gets.
     pub(super) fn flush_deferred(&self, cx: &mut Context<'_>) {
-        let mut deferring = self.0.lock();
-        if deferring.is_due
-            && let Poll::Ready(Err(error)) = deferring.poll_flush(cx)
+        let mut batches = self.0.lock();
+        if batches.is_due
+            && let Poll::Ready(Err(error)) = batches.poll_flush(cx)
         {
-            deferring.error = Some(error);
+            batches.error = Some(error);
             cx.waker().wake_by_ref();
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> Deferring<S> {
+impl<S: AsyncWrite + Unpin> Batches<S> {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         self.is_blocked = flushed.is_pending();
@@ -61,7 +80,7 @@ impl<S: AsyncWrite + Unpin> Deferring<S> {
     }
 }
 
-impl<S> Deferring<S> {
+impl<S> Batches<S> {
     /// Calls the stream, unless a deferred flush has failed.
     fn call<T>(
         &mut self,
@@ -77,17 +96,26 @@ impl<S> Deferring<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for DeferredFlush<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for BatchedStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.0.lock().call(|stream| stream.poll_read(cx, buf))
+        let mut batches = self.0.lock();
+        if batches.read >= READ_BATCH {
+            // Whoever polls the protocol lets it read on.
+            batches.wants_more = true;
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let outcome = batches.call(|stream| stream.poll_read(cx, buf));
+        batches.read += buf.filled().len() - before;
+        outcome
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for DeferredFlush<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for BatchedStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -101,8 +129,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeferredFlush<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut deferring = self.0.lock();
-        deferring.call(|stream| stream.poll_write_vectored(cx, bufs))
+        let mut batches = self.0.lock();
+        batches.call(|stream| stream.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -110,14 +138,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeferredFlush<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut deferring = self.0.lock();
-        if let Some(error) = deferring.error.take() {
+        let mut batches = self.0.lock();
+        if let Some(error) = batches.error.take() {
             return Poll::Ready(Err(error));
         }
-        if deferring.is_blocked {
-            return deferring.poll_flush(cx);
+        if batches.is_blocked {
+            return batches.poll_flush(cx);
         }
-        deferring.is_due = true;
+        batches.is_due = true;
         Poll::Ready(Ok(()))
     }
 
@@ -192,7 +220,7 @@ mod tests {
     }
 
     async fn driven<S, T>(
-        stream: &DeferredFlush<S>,
+        stream: &BatchedStream<S>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> T
     where
@@ -236,7 +264,7 @@ mod tests {
     async fn responses_of_one_turn_are_flushed_together() {
         let (client, server) = duplex(1 << 20);
         let (counted, flushes) = Counted::new(server);
-        let stream = DeferredFlush::new(counted);
+        let stream = BatchedStream::new(counted);
         let serve = async {
             let mut handshake = Box::pin(h2::server::handshake(stream.handle()));
             let connection = driven(&stream, |cx| handshake.as_mut().poll(cx));
@@ -271,8 +299,8 @@ mod tests {
     fn a_flush_that_waits_for_the_client_is_no_longer_deferred() {
         let mut cx = Context::from_waker(Waker::noop());
         let (counted, flushes) = Counted::new(duplex(1).0);
-        let mut stream = DeferredFlush::new(counted);
-        let set = |stream: &DeferredFlush<Counted>, outcome| {
+        let mut stream = BatchedStream::new(counted);
+        let set = |stream: &BatchedStream<Counted>, outcome| {
             stream.0.lock().stream.outcome = outcome;
         };
         set(&stream, Some(ErrorKind::WouldBlock));
@@ -294,7 +322,7 @@ mod tests {
         for call in 0..3 {
             let (mut counted, _) = Counted::new(duplex(1).0);
             counted.outcome = Some(ErrorKind::ConnectionReset);
-            let mut stream = DeferredFlush::new(counted);
+            let mut stream = BatchedStream::new(counted);
             assert!(Pin::new(&mut stream).poll_flush(&mut cx).is_ready());
             stream.flush_deferred(&mut cx);
             let mut handle = stream.handle();
@@ -309,5 +337,33 @@ mod tests {
             };
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         }
+    }
+
+    #[test]
+    fn reading_pauses_after_a_batch_until_it_was_acted_on() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut client, server) = duplex(1 << 20);
+        let sent = vec![0; 3 * READ_BATCH];
+        let sending = Pin::new(&mut client).poll_write(&mut cx, &sent);
+        assert!(matches!(sending, Poll::Ready(Ok(len)) if len == sent.len()));
+        let stream = BatchedStream::new(server);
+        let mut read_all = || {
+            let (mut bytes, mut all) = (vec![0; 10_000], 0);
+            loop {
+                let mut buf = ReadBuf::new(&mut bytes);
+                match Pin::new(&mut stream.handle()).poll_read(&mut cx, &mut buf) {
+                    Poll::Ready(read) => read.unwrap(),
+                    Poll::Pending => return all,
+                }
+                all += buf.filled().len();
+            }
+        };
+        assert_eq!(read_all(), 70_000);
+        assert_eq!(read_all(), 0, "the protocol has not acted on it");
+        assert!(stream.read_on());
+        assert_eq!(read_all(), 70_000);
+        assert!(stream.read_on());
+        assert_eq!(read_all(), sent.len() - 140_000);
+        assert!(!stream.read_on(), "all was read");
     }
 }
