@@ -51,8 +51,9 @@ where
         return tunnel.copy(options.stall_timeout).await;
     }
     tokio::select! {
-        ended = tunnel.copy(options.stall_timeout) => return ended,
+        biased;
         () = options.shutdown.requested() => {}
+        ended = tunnel.copy(options.stall_timeout) => return ended,
     }
     timeout(CLOSE_TIMEOUT, tunnel.close()).await?
 }

@@ -1,5 +1,7 @@
 //! The access log: one line for each request, whatever its outcome and whatever its client sent.
 
+use std::time::Duration;
+
 use http::Request;
 use http_body_util::BodyExt;
 use proxy::proxy::AccessLogFormat;
@@ -223,7 +225,11 @@ async fn a_client_that_leaves_early_is_distinguished_from_a_backend_that_breaks_
         connection.raw.read_to_end().await;
     })
     .await;
-    let log = Logged::serve(&origin).await;
+    // Nothing tells a client that has left from one that has closed its sending side, until the body time-out.
+    let setup = ServiceSetup::new()
+        .site("www.example.org", &[origin.address])
+        .body_timeout(Duration::from_millis(100));
+    let log = Logged::new(|_| (), setup).await;
     ask(log.service.h1, get("/broken", "")).await;
     log.lines(1).await;
     let mut client = RawStream::connect(log.service.h1).await;
