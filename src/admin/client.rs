@@ -1,6 +1,7 @@
 //! The client of the admin socket.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -9,12 +10,21 @@ use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::task::spawn_blocking;
 use url::form_urlencoded::byte_serialize;
 
 use super::error::Error;
-use super::response::{Done, Page, Refused, Report, RevokeRequest, Status};
+use super::response::{Done, Page, Refused, Reloaded, Report, RevokeRequest, Status, Stopped};
+
+/// Time between the last connection of the proxy and the end of its process.
+const END_TIMEOUT: Timespec = Timespec {
+    tv_sec: 30,
+    tv_nsec: 0,
+};
 
 /// A running proxy.
 #[derive(Clone, Debug)]
@@ -80,6 +90,33 @@ impl Client {
         self.ask(Method::POST, "/account/rollover").await
     }
 
+    /// Reloads the configuration of the proxy. Returns what has changed.
+    pub async fn reload(&self) -> Result<Reloaded, Error> {
+        self.ask(Method::POST, "/reload").await
+    }
+
+    /// Stops the proxy, and waits until its process has ended.
+    pub async fn stop(&self) -> Result<Stopped, Error> {
+        let failed = |source| Error::Connect {
+            path: self.path.clone(),
+            source,
+        };
+        let process = self.process().await.map_err(failed)?;
+        let stopped = self.ask(Method::POST, "/stop").await?;
+        if let Some(process) = process {
+            // It writes its last lines yet.
+            let _ = spawn_blocking(move || wait_for_end(&process)).await;
+        }
+        Ok(stopped)
+    }
+
+    /// Opens the process that listens on the socket. `None` if it is not to be seen from here, as in another container.
+    async fn process(&self) -> io::Result<Option<OwnedFd>> {
+        let stream = UnixStream::connect(&self.path).await?;
+        let pid = stream.peer_cred()?.pid().and_then(Pid::from_raw);
+        Ok(pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()))
+    }
+
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Error> {
         self.send(method, path, Bytes::new()).await
     }
@@ -127,6 +164,15 @@ impl Client {
             sentence: refused.error,
         })
     }
+}
+
+/// Waits until the process has ended. Blocks.
+fn wait_for_end(process: &OwnedFd) {
+    // A descriptor of a process becomes readable at its end.
+    let _ = poll(
+        &mut [PollFd::new(process, PollFlags::IN)],
+        Some(&END_TIMEOUT),
+    );
 }
 
 fn encoded(text: &str) -> String {

@@ -130,6 +130,17 @@ pub enum Error {
         "the body of the request cannot be read; send JSON like {{\"reason\": \"superseded\"}}"
     )]
     Body,
+    /// The reload changed nothing.
+    #[error("{reasons}")]
+    NotReloaded {
+        /// The reasons, one per line.
+        reasons: String,
+        /// `true` if the configuration is not valid.
+        is_invalid: bool,
+    },
+    /// The process ends.
+    #[error("the proxy is stopping; start it again when it has ended")]
+    Stopping,
     /// The certificate was not renewed.
     #[error("the certificate of {name} is not renewed: {reason}")]
     NotRenewed {
@@ -166,11 +177,16 @@ impl Error {
             Self::Name { .. } | Self::Limit(_) | Self::Reason { .. } | Self::Body => {
                 StatusCode::BAD_REQUEST
             }
+            Self::NotReloaded {
+                is_invalid: true, ..
+            } => StatusCode::BAD_REQUEST,
             Self::NoResource(_) | Self::Unknown(_) | Self::NotStored(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotRenewed { .. } | Self::NotRevoked { .. } | Self::NotRolled(_) => {
-                StatusCode::CONFLICT
-            }
+            Self::NotRenewed { .. }
+            | Self::NotRevoked { .. }
+            | Self::NotRolled(_)
+            | Self::NotReloaded { .. }
+            | Self::Stopping => StatusCode::CONFLICT,
             Self::TooLong { .. }
             | Self::InUse(_)
             | Self::NotASocket(_)

@@ -9,6 +9,7 @@ mod error;
 mod metrics_page;
 mod metrics_server;
 mod name_state;
+mod process_commands;
 mod request;
 mod response;
 mod server;
@@ -20,9 +21,10 @@ pub use client::Client;
 pub use configured_names::ConfiguredNames;
 pub use error::Error;
 pub use metrics_server::MetricsServer;
+pub use process_commands::{ProcessCommand, ProcessCommands};
 pub use response::{
     AttemptsFacts, CertificateCounts, CertificateFacts, Done, Line, ListenerStatus, Page,
-    RecordFacts, RefusalCount, Report, Status,
+    RecordFacts, RefusalCount, Reloaded, Report, Status, Stopped,
 };
 pub use server::Server;
 pub use socket::Socket;

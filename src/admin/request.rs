@@ -23,6 +23,10 @@ pub(super) enum AdminRequest {
     Status,
     /// `POST /account/rollover`
     Rollover,
+    /// `POST /reload`
+    Reload,
+    /// `POST /stop`
+    Stop,
 }
 
 impl AdminRequest {
@@ -36,6 +40,8 @@ impl AdminRequest {
             ["certificates", name, "renew"] => (Method::POST, Self::Renew(decoded(name))),
             ["certificates", name, "revoke"] => (Method::POST, Self::Revoke(decoded(name))),
             ["account", "rollover"] => (Method::POST, Self::Rollover),
+            ["reload"] => (Method::POST, Self::Reload),
+            ["stop"] => (Method::POST, Self::Stop),
             _ => return Err(Error::NoResource(path.to_owned())),
         };
         if head.method == method {
@@ -110,6 +116,8 @@ mod tests {
         for (method, uri, part) in [
             ("DELETE", "/certificates/a.example", "only GET"),
             ("GET", "/certificates/a.example/renew", "only POST"),
+            ("GET", "/reload", "only POST"),
+            ("GET", "/stop", "only POST"),
             ("GET", "/", "no resource /"),
             (
                 "GET",

@@ -163,6 +163,28 @@ pub struct Done {
     pub done: String,
 }
 
+/// Changes that a reload made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// The Proxyfile.
+    pub file: String,
+    /// Number of sites that the proxy has now.
+    pub sites: usize,
+    /// Names of new sites.
+    pub added: Vec<String>,
+    /// Names of sites that are gone.
+    pub removed: Vec<String>,
+    /// Sites that have changed, with the keys, and other settings that have changed, with their values.
+    pub changed: Vec<String>,
+}
+
+/// The end of a running proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// Connections that were cut at the end of the drain.
+    pub cut: usize,
+}
+
 /// The body of a request to revoke a certificate.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

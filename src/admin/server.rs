@@ -95,6 +95,8 @@ async fn answer(
         }
         AdminRequest::Status => json(&operations.status().await?),
         AdminRequest::Rollover => json(&operations.roll_account_keys().await?),
+        AdminRequest::Reload => json(&operations.reload().await?),
+        AdminRequest::Stop => json(&operations.stop().await?),
     })
 }
 

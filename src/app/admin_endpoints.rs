@@ -4,10 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use super::Error;
-use crate::admin::{MetricsServer, Operations, Server, Socket, Stats};
+use crate::admin::{
+    MetricsServer, Operations, ProcessCommand, ProcessCommands, Server, Socket, Stats,
+};
 use crate::config::Config;
 use crate::tasks::Tasks;
 
@@ -31,16 +34,29 @@ impl AdminEndpoints {
     }
 
     /// Answers requests with `stats`.
-    pub(super) fn serve(self, stats: Stats, tasks: &Tasks) {
+    pub(super) fn serve(self, stats: Stats) -> RunningAdmin {
+        let tasks = Tasks::at_home();
+        let (process, commands) = ProcessCommands::new();
         if let Some(listener) = self.metrics {
             let metrics_server = MetricsServer::new(stats.clone(), tasks.clone());
             tasks.spawn(metrics_server.run(listener));
         }
         if let Some(socket) = self.socket {
-            let operations = Operations::live(stats.manager.clone()).with_stats(stats);
+            let operations = Operations::live(stats.manager.clone());
+            let operations = operations.with_stats(stats).with_process(process);
             tasks.spawn(Server::new(operations, tasks.clone()).run(socket));
         }
+        RunningAdmin { tasks, commands }
     }
+}
+
+/// The sockets while they are served.
+#[derive(Debug)]
+pub(super) struct RunningAdmin {
+    /// Connections to the sockets.
+    pub(super) tasks: Tasks,
+    /// Commands for the process that come over the admin socket.
+    pub(super) commands: mpsc::Receiver<ProcessCommand>,
 }
 
 /// A full disk is only logged: the sites can be served without the admin socket.

@@ -10,18 +10,17 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 use tracing::info;
 
-use super::admin_endpoints::AdminEndpoints;
+use super::admin_endpoints::{AdminEndpoints, RunningAdmin};
 use super::built_config::{BuiltConfig, Draft, Running};
 use super::certificates::ServedPairs;
 use super::listeners::{BoundListener, BoundListeners, Listeners, ServerState, acceptor_rules};
-use super::reload_summary::SiteChanges;
 use super::shared_state::SharedState;
 use super::shutdown::Shutdown;
 use super::workers::Workers;
 use super::{Error, open_file_limit};
-use crate::admin::{self, ListenerStatus};
+use crate::admin::{self, ListenerStatus, ProcessCommand, Stopped};
 use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
-use crate::config::{Config, ConfigFile};
+use crate::config::{Config, ConfigChanges, ConfigFile};
 use crate::proxy::CurrentRouter;
 use crate::tasks::Tasks;
 use crate::tls;
@@ -40,6 +39,7 @@ pub struct App {
     open_listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,
     connections: Tasks,
     workers: Workers,
+    admin: RunningAdmin,
 }
 
 impl App {
@@ -75,7 +75,7 @@ impl App {
             refusals: shared.refusals.clone(),
             manager: manager.clone(),
         };
-        admin.serve(stats, &shared.background);
+        let admin = admin.serve(stats);
         let connections = Tasks::new();
         let state = ServerState {
             permits,
@@ -98,6 +98,7 @@ impl App {
             open_listeners,
             connections,
             workers,
+            admin,
         };
         app.log_listeners();
         Ok(app)
@@ -118,6 +119,11 @@ impl App {
         self.listeners.bound()
     }
 
+    /// Waits for the next command of the admin socket. `None` if there is no socket. Cancel safe.
+    pub(super) async fn command(&mut self) -> Option<ProcessCommand> {
+        self.admin.commands.recv().await
+    }
+
     /// Returns the manager of certificates.
     #[must_use]
     pub fn manager(&self) -> &CertManager {
@@ -134,7 +140,7 @@ impl App {
     /// the same is carried over, running requests end as they began, and no connection is closed.
     ///
     /// If the future is dropped early, the proxy can only be stopped.
-    pub async fn reload(&mut self, file: &ConfigFile) -> Result<SiteChanges, Error> {
+    pub async fn reload(&mut self, file: &ConfigFile) -> Result<ConfigChanges, Error> {
         let (shared, built, file) = (self.shared.clone(), Arc::clone(&self.built), file.clone());
         let listeners = self.listeners();
         let drafting = on_own_thread(move || {
@@ -145,18 +151,21 @@ impl App {
                 built: &built,
                 listeners: &listeners,
             };
-            Draft::build(config, &shared, system, Some(running))
+            let changes = ConfigChanges::between(&built.config, &config);
+            let draft = Draft::build(config, &shared, system, Some(running))?;
+            Ok((draft, changes))
         });
-        let draft = drafting.await?;
+        let (draft, changes) = drafting.await?;
         let (issuance, config) = (&draft.built.issuance, &draft.built.config);
         issuance.open(config, Some(&self.built.config)).await?;
         let (listen, tls) = (draft.built.listen(), &draft.built.routing.tls);
         let acceptor = self.listeners.next_acceptor(listen, tls)?;
-        Ok(self.apply(draft, acceptor).await)
+        self.apply(draft, acceptor).await;
+        Ok(changes)
     }
 
     /// Makes a draft take effect. No step of it can fail. Certificates come first, then the requests for them.
-    async fn apply(&mut self, draft: Draft, acceptor: tls::Acceptor) -> SiteChanges {
+    async fn apply(&mut self, draft: Draft, acceptor: tls::Acceptor) {
         let Draft {
             built,
             pairs,
@@ -173,9 +182,7 @@ impl App {
         self.current_router
             .replace(&built.routing.router, built.access_log.as_ref());
         self.listeners.replace(listen, listeners);
-        let changes = SiteChanges::between(&self.built.config.sites, &built.config.sites);
         self.built = Arc::new(built);
-        changes
     }
 
     /// Opens the file of the access log again, after it was moved.
@@ -186,18 +193,19 @@ impl App {
     }
 
     /// Accepts no more connections, waits for the open ones within the drain time-out, and returns the number that were cut.
-    /// Orders are left as they stand and resumed at the next start.
-    pub async fn stop(self) -> usize {
+    /// `asker` is told before the admin socket is closed. Orders are left as they stand and resumed at the next start.
+    pub async fn stop(self, asker: Option<oneshot::Sender<Stopped>>) -> usize {
         let drain = Shutdown {
             timeout: self.built.config.limits.drain_timeout,
             connections: self.connections,
             upstreams: self.shared.context.tasks,
             background: self.shared.background,
+            admin: self.admin.tasks,
             records: self.shared.records,
             workers: self.workers,
             logs: self.shared.logs,
         };
-        drain.run().await
+        drain.run(asker).await
     }
 }
 

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::workers::Workers;
+use crate::admin::Stopped;
 use crate::tasks::Tasks;
 
 /// Time for DNS records to be removed when the process stops.
 const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the last responses of the admin socket.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for the last lines of the access log to be written.
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -19,8 +24,10 @@ pub(super) struct Shutdown {
     pub(super) connections: Tasks,
     /// Health checks and connections to backends.
     pub(super) upstreams: Tasks,
-    /// Certificates, the admin socket and metrics.
+    /// Certificates.
     pub(super) background: Tasks,
+    /// The admin socket and metrics.
+    pub(super) admin: Tasks,
     /// Removal of DNS records.
     pub(super) records: Tasks,
     pub(super) workers: Workers,
@@ -29,12 +36,17 @@ pub(super) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Ends all parts. Returns the number of connections that were cut.
-    pub(super) async fn run(self) -> usize {
+    /// Ends all parts, and tells `asker`. Returns the number of connections that were cut.
+    pub(super) async fn run(self, asker: Option<oneshot::Sender<Stopped>>) -> usize {
         self.background.stop();
+        self.admin.stop();
         self.records.stop();
         let cut = self.connections.drain(self.timeout).await;
         self.upstreams.drain(Duration::ZERO).await;
+        if let Some(asker) = asker {
+            let _ = asker.send(Stopped { cut });
+        }
+        self.admin.drain(ADMIN_TIMEOUT).await;
         self.background.drain(Duration::ZERO).await;
         self.records.drain(RECORDS_TIMEOUT).await;
         self.workers.halt();

@@ -1,8 +1,9 @@
-//! The process around a running proxy: its runtime, the ready line, and what each signal does.
+//! The process around a running proxy: its runtime, the ready line, and what each signal and each command does.
 
 use std::error::Error as _;
 use std::io::Write;
 
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
@@ -10,7 +11,8 @@ use super::listeners::{BoundListener, BoundListeners};
 use super::logging::{self, Log, WHOLE};
 use super::signals::Signals;
 use super::{App, Error};
-use crate::config::{Config, ConfigFile};
+use crate::admin::{self, ProcessCommand, Reloaded, Stopped};
+use crate::config::{Config, ConfigChanges, ConfigFile};
 
 /// Runs the proxy until the process is told to stop and has drained. SIGHUP reloads the file, if there is one. Blocks.
 pub fn run(config: &Config, file: Option<&ConfigFile>) -> Result<(), Error> {
@@ -34,20 +36,14 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<
     let ready_line = ready_line(&app);
     // Not here: a standard output that nobody reads would block this thread.
     spawn_blocking(move || write_ready_line(&ready_line));
-    let name = loop {
-        tokio::select! {
-            name = signals.stop.next() => break name,
-            _ = signals.reopen.recv() => app.reopen_access_log(),
-            // A second SIGHUP during a reload is handled after it.
-            _ = signals.reload.recv() => tokio::select! {
-                name = signals.stop.next() => break name,
-                () = reload(&mut app, file, log) => {}
-            },
-        }
+    let request = until_stopped(&mut app, file, log, &mut signals).await;
+    let (name, asker) = match request {
+        StopRequest::Signal(name) => (name, None),
+        StopRequest::Command(asker) => ("none: proxy stop", Some(asker)),
     };
     info!(signal = name, "draining");
     tokio::select! {
-        cut = app.stop() => match cut {
+        cut = app.stop(asker) => match cut {
             0 => info!("stopped"),
             cut => warn!(cut, "stopped: some connections were cut at the end of the drain"),
         },
@@ -56,11 +52,57 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<
     Ok(())
 }
 
+/// Who has asked for the end.
+enum StopRequest {
+    /// The name of a signal.
+    Signal(&'static str),
+    /// `proxy stop`, which waits to be told.
+    Command(oneshot::Sender<Stopped>),
+}
+
+/// Handles signals and commands until one of them asks for the end.
+async fn until_stopped(
+    app: &mut App,
+    file: Option<&ConfigFile>,
+    log: &Log,
+    signals: &mut Signals,
+) -> StopRequest {
+    loop {
+        let asker = tokio::select! {
+            name = signals.stop.next() => return StopRequest::Signal(name),
+            _ = signals.reopen.recv() => {
+                app.reopen_access_log();
+                continue;
+            }
+            _ = signals.reload.recv() => None,
+            Some(command) = app.command() => match command {
+                ProcessCommand::Reload(asker) => Some(asker),
+                ProcessCommand::Stop(asker) => return StopRequest::Command(asker),
+            },
+        };
+        // Another reload that is asked for meanwhile comes after this one.
+        tokio::select! {
+            name = signals.stop.next() => return StopRequest::Signal(name),
+            result = reload(app, file, log) => if let Some(asker) = asker {
+                let _ = asker.send(result);
+            },
+        }
+    }
+}
+
 /// Reloads the file, and logs the result.
-async fn reload(app: &mut App, file: Option<&ConfigFile>, log: &Log) {
+async fn reload(
+    app: &mut App,
+    file: Option<&ConfigFile>,
+    log: &Log,
+) -> Result<Reloaded, admin::Error> {
     let Some(file) = file else {
-        warn!("nothing to reload: the configuration is from the command line");
-        return;
+        let reason = "nothing to reload: the configuration is from the command line";
+        warn!("{reason}");
+        return Err(admin::Error::NotReloaded {
+            reasons: format!("{reason}; stop the proxy and start it with other flags"),
+            is_invalid: false,
+        });
     };
     let path = file.path().display();
     match app.reload(file).await {
@@ -68,31 +110,67 @@ async fn reload(app: &mut App, file: Option<&ConfigFile>, log: &Log) {
             log.set_level(app.config().log.level);
             info!(
                 file = %path, sites = app.config().sites.len(),
-                added = changes.added, removed = changes.removed, changed = changes.changed,
+                added = changes.added.len(), removed = changes.removed.len(), changed = changes.changed.len(),
                 "configuration reloaded"
             );
+            Ok(reloaded(
+                path.to_string(),
+                app.config().sites.len(),
+                changes,
+            ))
         }
-        Err(reason) => error!(
-            target: WHOLE,
-            file = %path, error = %one_line(&reason),
-            "configuration not reloaded; the previous one stays in effect"
-        ),
+        Err(error) => {
+            let reasons = with_causes(&error);
+            error!(
+                target: WHOLE,
+                file = %path, error = %reasons.replace('\n', "; "),
+                "configuration not reloaded; the previous one stays in effect"
+            );
+            Err(admin::Error::NotReloaded {
+                reasons,
+                is_invalid: matches!(error, Error::Config(_)),
+            })
+        }
     }
 }
 
-/// Returns an error with all of its causes in one line.
-fn one_line(error: &Error) -> String {
-    let words = |error: &dyn std::error::Error| error.to_string().replace('\n', "; ");
-    let mut line = words(error);
+/// Returns what `proxy reload` prints.
+fn reloaded(file: String, sites: usize, changes: ConfigChanges) -> Reloaded {
+    let sites_changed = changes.changed.into_iter().map(|site| {
+        let keys = match site.keys.as_slice() {
+            [] => "secrets, or settings of all sites".to_owned(),
+            keys => keys.join(", "),
+        };
+        format!("{}: {keys}", site.name)
+    });
+    let settings = changes.settings.into_iter().map(|setting| {
+        let value = |value: Option<String>| value.unwrap_or_else(|| "not set".to_owned());
+        match setting.values.map(|values| values.map(value)) {
+            Some([before, after]) => format!("{}: {before} -> {after}", setting.key),
+            None => setting.key,
+        }
+    });
+    Reloaded {
+        file,
+        sites,
+        added: changes.added,
+        removed: changes.removed,
+        changed: sites_changed.chain(settings).collect(),
+    }
+}
+
+/// Returns an error with all of its causes.
+fn with_causes(error: &Error) -> String {
+    let mut sentence = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let words = words(error);
-        if !line.contains(&words) {
-            line = format!("{line}: {words}");
+        let words = error.to_string();
+        if !sentence.contains(&words) {
+            sentence = format!("{sentence}: {words}");
         }
         cause = error.source();
     }
-    line
+    sentence
 }
 
 /// Returns the line that tells a supervisor, or a test, that all listeners accept.

@@ -12,8 +12,10 @@ use super::certs::Certs;
 use super::demo::{self, Demo};
 use super::failure::{Failure, Start};
 use super::fmt::Fmt;
+use super::reload::Reload;
 use super::source::Source;
 use super::status::{self, Status};
+use super::stop::Stop;
 use super::trust::{self, Trust};
 use super::{check, explain, hash_password, missing_command};
 use crate::non_blocking_writer::NonBlockingWriter;
@@ -51,6 +53,10 @@ enum Command {
     Fmt(Fmt),
     /// Show the effective configuration, with all defaults
     Explain(Box<Source>),
+    /// Have the running proxy read its configuration again, and show what has changed
+    Reload(Reload),
+    /// Stop the running proxy after its requests have ended, and wait for that
+    Stop(Stop),
     /// Show the state of the running proxy: connections, certificates and refusals
     Status(Status),
     /// List, show, renew, revoke and import certificates
@@ -109,6 +115,8 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         Some(Command::Check(source)) => check::execute(*source, out),
         Some(Command::Fmt(fmt)) => Ok(fmt.execute(out)?),
         Some(Command::Explain(source)) => explain::execute(*source, out),
+        Some(Command::Reload(reload)) => Ok(reload.execute(out)?),
+        Some(Command::Stop(stop)) => Ok(stop.execute(out)?),
         Some(Command::Status(status)) => Ok(status::execute(status, out)?),
         Some(Command::Certs(certs)) => Ok(certs.execute(out)?),
         Some(Command::Demo(demo)) => demo::execute(demo, out, start),

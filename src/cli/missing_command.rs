@@ -14,13 +14,10 @@ const HINTS: [(&[&str], &str); 11] = [
     (&["version"], "use `proxy --version`"),
     (&["adapt", "config", "dump", "show"], "use `proxy explain`"),
     (&["format"], "use `proxy fmt`"),
+    (&["quit", "shutdown", "down"], "use `proxy stop`"),
     (
-        &["stop", "quit", "shutdown", "down"],
-        "send the signal TERM to the process, as `systemctl stop` does",
-    ),
-    (
-        &["reload", "restart"],
-        "send the signal HUP to the process, as `systemctl reload` does",
+        &["restart"],
+        "use `proxy reload`, or `proxy stop` and `proxy run`",
     ),
     (
         &["renew", "revoke", "import", "list", "certificates", "cert"],

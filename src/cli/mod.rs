@@ -10,9 +10,11 @@ mod failure;
 mod fmt;
 mod hash_password;
 mod missing_command;
+mod reload;
 mod shell_words;
 mod source;
 mod status;
+mod stop;
 mod trust;
 
 pub use command_line::{Streams, main, run_with};

@@ -285,7 +285,6 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("open_file_limit", &[]),
             ("logging", &[]),
             ("signals", &[]),
-            ("reload_summary", &[]),
             ("workers", &[]),
             ("admin_endpoints", &["error"]),
             ("shutdown", &["workers"]),
@@ -309,7 +308,6 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
                 &[
                     "error",
                     "open_file_limit",
-                    "reload_summary",
                     "workers",
                     "admin_endpoints",
                     "shutdown",

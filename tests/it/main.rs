@@ -41,6 +41,7 @@ mod certificates {
         mod budgets;
         mod ca_faults;
         mod forgotten_accounts;
+        mod log_lines;
         mod simulated_month;
     }
     mod renewal {
@@ -169,6 +170,7 @@ mod operation {
         mod commands;
         mod fmt;
         mod machine;
+        mod process;
         mod status;
         mod trust;
     }

@@ -90,7 +90,7 @@ impl World {
         let name = HostName::parse(NAME).unwrap();
         let _ = soon(app.manager().certificate(&name, CLIENT)).await;
         let standing = app.manager().standing(&name).await;
-        app.stop().await;
+        app.stop(None).await;
         standing
     }
 
@@ -179,7 +179,7 @@ async fn a_doubt_that_the_ca_confirms_is_reported_and_backed_off_like_any_failur
         orders,
         "not before its time"
     );
-    app.stop().await;
+    app.stop(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -211,7 +211,7 @@ async fn no_finding_stops_a_renewal() {
 
     assert_ne!(renewed.unwrap().serial(), served.serial());
     assert_eq!(world.ca.count(Step::NewOrder), 2);
-    app.stop().await;
+    app.stop(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -311,7 +311,7 @@ async fn problems_with_a_private_ca_are_only_warnings() {
     soon(app.manager().certificate(&name, CLIENT))
         .await
         .unwrap();
-    app.stop().await;
+    app.stop(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -324,7 +324,7 @@ async fn a_disabled_preflight_asks_nobody() {
     soon(app.manager().certificate(&name, CLIENT))
         .await
         .unwrap();
-    app.stop().await;
+    app.stop(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,7 +94,8 @@ fn bad_usage_is_explained_and_starts_nothing() {
         (&["start"], "use `proxy run`\n"),
         (&["version"], "use `proxy --version`\n"),
         (&["adapt"], "use `proxy explain`\n"),
-        (&["stop"], "send the signal TERM"),
+        (&["shutdown"], "use `proxy stop`\n"),
+        (&["restart"], "use `proxy reload`, or"),
     ] {
         let outcome = proxy(args);
         assert_eq!(outcome.code, code(2), "{args:?}: {}", outcome.err);
