@@ -168,7 +168,8 @@ impl ConnectionMemory {
         }
     }
 
-    /// Gives back to the client's share what is not needed, once it is all or much.
+    /// Gives back to the client's share what is not needed, once it is all or much. A connection stays on one worker, so that
+    /// nobody else draws or returns meanwhile.
     fn return_spare(&self, used: usize, drawn: usize) {
         let spare = if used <= OWN / 2 {
             drawn

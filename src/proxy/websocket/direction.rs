@@ -30,6 +30,8 @@ pub(super) struct Direction {
     frames: Option<Frames>,
     /// Close frame that is written at the end of the current frame.
     close: Option<Vec<u8>>,
+    /// Error of the reading side, which counts when all that it has sent before is on its way.
+    failure: Option<io::Error>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,7 @@ impl Direction {
             has_moved: false,
             frames: is_web_socket.then(Frames::default),
             close: None,
+            failure: None,
         }
     }
 
@@ -74,7 +77,9 @@ impl Direction {
     /// `true` once the reading side has said that it sends nothing more.
     pub(super) fn is_reader_done(&self) -> bool {
         let has_closed = self.frames.as_ref().is_some_and(Frames::has_closed);
-        has_closed || !matches!(self.state, State::Copying | State::Closed)
+        has_closed
+            || self.failure.is_some()
+            || !matches!(self.state, State::Copying | State::Closed)
     }
 
     /// `true` if the other side does not take what was read.
@@ -100,6 +105,10 @@ impl Direction {
     {
         loop {
             ready!(self.poll_unwritten(writer, cx))?;
+            if self.failure.is_some() {
+                ready!(self.poll_flush(writer, cx))?;
+                return Poll::Ready(self.failure.take().map_or(Ok(()), Err));
+            }
             if self.is_between_frames()
                 && let Some(frame) = self.close.take()
             {
@@ -161,7 +170,10 @@ impl Direction {
         let mut chunk = ReadBuf::new(&mut memory);
         let outcome = match Pin::new(reader).poll_read(cx, &mut chunk) {
             Poll::Ready(Ok(())) => self.pass_on(chunk.filled(), writer, cx).map(Poll::Ready),
-            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Err(error)) => {
+                self.failure = Some(error);
+                Ok(Poll::Ready(()))
+            }
             Poll::Pending => Ok(Poll::Pending),
         };
         SHARED.set(Some(memory));
@@ -238,5 +250,44 @@ impl Direction {
             self.must_flush = false;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, BufWriter, duplex};
+
+    use super::*;
+
+    /// A side that sends some bytes and is reset then.
+    struct Reset(&'static [u8]);
+
+    impl AsyncRead for Reset {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if self.0.is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            buf.put_slice(std::mem::take(&mut self.0));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_bytes_of_a_side_that_is_reset_are_flushed() {
+        let (mut client, near) = duplex(64);
+        let mut writer = BufWriter::new(near);
+        let mut direction = Direction::new(false);
+        let mut reader = Reset(b"last");
+        let ended = poll_fn(|cx| direction.poll(&mut reader, &mut writer, cx)).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        let mut received = [0; 4];
+        client.read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"last");
     }
 }
