@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -119,9 +119,10 @@ impl App {
         self.listeners.bound()
     }
 
-    /// Waits for the next command of the admin socket. `None` if there is no socket. Cancel safe.
-    pub(super) async fn command(&mut self) -> Option<ProcessCommand> {
-        self.admin.commands.recv().await
+    /// Takes the receiver of the commands that come over the admin socket. Whoever has it carries them out.
+    pub(super) fn take_commands(&mut self) -> mpsc::Receiver<ProcessCommand> {
+        let (_, none) = mpsc::channel(1);
+        std::mem::replace(&mut self.admin.commands, none)
     }
 
     /// Returns the manager of certificates.

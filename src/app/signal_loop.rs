@@ -1,9 +1,11 @@
 //! The process around a running proxy: its runtime, the ready line, and what each signal and each command does.
 
+use std::collections::VecDeque;
 use std::error::Error as _;
 use std::io::Write;
+use std::pin::pin;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
@@ -31,16 +33,27 @@ pub fn run(config: &Config, file: Option<&ConfigFile>) -> Result<(), Error> {
 
 async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<(), Error> {
     // Before the start: until they are handled, the signals end the process.
-    let mut signals = Signals::handle().map_err(Error::Runtime)?;
+    let signals = Signals::handle().map_err(Error::Runtime)?;
     let mut app = App::start(config).await?;
     let ready_line = ready_line(&app);
     // Not here: a standard output that nobody reads would block this thread.
     spawn_blocking(move || write_ready_line(&ready_line));
-    let request = until_stopped(&mut app, file, log, &mut signals).await;
-    let (name, asker) = match request {
+    let mut requests = Requests {
+        commands: app.take_commands(),
+        signals,
+        reloads: VecDeque::new(),
+    };
+    let (name, asker) = match until_stopped(&mut app, file, log, &mut requests).await {
         StopRequest::Signal(name) => (name, None),
         StopRequest::Command(asker) => ("none: proxy stop", Some(asker)),
     };
+    let Requests {
+        mut signals,
+        commands,
+        ..
+    } = requests;
+    // Commands that come now are told that the proxy stops.
+    drop(commands);
     info!(signal = name, "draining");
     tokio::select! {
         cut = app.stop(asker) => match cut {
@@ -60,32 +73,63 @@ enum StopRequest {
     Command(oneshot::Sender<Stopped>),
 }
 
+/// Who has asked for a reload: a command, which waits to be told, or a signal.
+type ReloadAsker = Option<oneshot::Sender<Result<Reloaded, admin::Error>>>;
+
+/// Signals and commands.
+struct Requests {
+    signals: Signals,
+    commands: mpsc::Receiver<ProcessCommand>,
+    /// Reloads that wait for the one before them.
+    reloads: VecDeque<ReloadAsker>,
+}
+
+impl Requests {
+    /// Waits for the next request. `Some` if it asks for the end. Without `app`, the access log is reopened later. Cancel safe.
+    async fn next(&mut self, app: Option<&App>) -> Option<StopRequest> {
+        tokio::select! {
+            name = self.signals.stop.next() => return Some(StopRequest::Signal(name)),
+            _ = self.signals.reopen.recv(), if app.is_some() => if let Some(app) = app {
+                app.reopen_access_log();
+            },
+            _ = self.signals.reload.recv() => self.reloads.push_back(None),
+            Some(command) = self.commands.recv() => match command {
+                // Who has given up must not have it done later.
+                ProcessCommand::Reload(asker) if asker.is_closed() => {}
+                ProcessCommand::Stop(asker) if asker.is_closed() => {}
+                ProcessCommand::Reload(asker) => self.reloads.push_back(Some(asker)),
+                ProcessCommand::Stop(asker) => return Some(StopRequest::Command(asker)),
+            },
+        }
+        None
+    }
+}
+
 /// Handles signals and commands until one of them asks for the end.
 async fn until_stopped(
     app: &mut App,
     file: Option<&ConfigFile>,
     log: &Log,
-    signals: &mut Signals,
+    requests: &mut Requests,
 ) -> StopRequest {
     loop {
-        let asker = tokio::select! {
-            name = signals.stop.next() => return StopRequest::Signal(name),
-            _ = signals.reopen.recv() => {
-                app.reopen_access_log();
-                continue;
+        let Some(asker) = requests.reloads.pop_front() else {
+            if let Some(stop) = requests.next(Some(app)).await {
+                return stop;
             }
-            _ = signals.reload.recv() => None,
-            Some(command) = app.command() => match command {
-                ProcessCommand::Reload(asker) => Some(asker),
-                ProcessCommand::Stop(asker) => return StopRequest::Command(asker),
-            },
+            continue;
         };
-        // Another reload that is asked for meanwhile comes after this one.
-        tokio::select! {
-            name = signals.stop.next() => return StopRequest::Signal(name),
-            result = reload(app, file, log) => if let Some(asker) = asker {
-                let _ = asker.send(result);
-            },
+        let mut reloading = pin!(reload(app, file, log));
+        let result = loop {
+            tokio::select! {
+                result = &mut reloading => break result,
+                stop = requests.next(None) => if let Some(stop) = stop {
+                    return stop;
+                },
+            }
+        };
+        if let Some(asker) = asker {
+            let _ = asker.send(result);
         }
     }
 }

@@ -41,7 +41,10 @@ fn write_changes(reloaded: &admin::Reloaded, out: &mut dyn Write) -> io::Result<
         ("changed", &reloaded.changed),
     ];
     if rows.iter().all(|(_, rows)| rows.is_empty()) {
-        return writeln!(out, "nothing has changed, except files that it names");
+        return writeln!(
+            out,
+            "nothing has changed in it; the files that it names were read again"
+        );
     }
     for (word, rows) in rows {
         for row in rows {
@@ -88,7 +91,7 @@ changed  limits.body-timeout: \"1m\" -> \"5m\"
         };
         let expected = "\
 reloaded /etc/proxy/Proxyfile, which has 1 site
-nothing has changed, except files that it names
+nothing has changed in it; the files that it names were read again
 ";
         assert_eq!(written(&reloaded), expected);
     }

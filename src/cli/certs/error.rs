@@ -17,7 +17,7 @@ pub(in crate::cli) enum Error {
     App(#[from] app::Error),
     #[error(transparent)]
     Admin(#[from] admin::Error),
-    #[error("no proxy is running with the data directory {}; start it, or give its admin socket with --admin PATH", .0.display())]
+    #[error("no proxy is running with the data directory {}, or it is stopping; start it, or give its admin socket with --admin PATH", .0.display())]
     NotRunning(PathBuf),
     #[error("no proxy listens on the admin socket {}; start it, or give the path of its socket with --admin PATH", .0.display())]
     NoAnswer(PathBuf),

@@ -34,7 +34,7 @@ pub struct SiteChange {
 pub struct SettingChange {
     /// The full name of the key, as in `limits.idle-timeout`.
     pub key: String,
-    /// The former and the new value as in a Proxyfile, each `None` if it is not set. `None` if they are whole tables.
+    /// The former and the new value as in a Proxyfile, each `None` if it is not set. `None` if they are whole tables or secrets.
     pub values: Option<[Option<String>; 2]>,
 }
 
@@ -61,7 +61,24 @@ impl ConfigChanges {
                 });
             }
         }
+        for (key, is_same) in [
+            ("dns", before.dns == after.dns),
+            ("issuers", before.issuers == after.issuers),
+            ("upstreams", before.upstreams == after.upstreams),
+        ] {
+            changes.add_secret_change(key, is_same);
+        }
         changes
+    }
+
+    /// Adds a key whose secret has changed, which no listing shows, unless something else of it has changed too.
+    fn add_secret_change(&mut self, key: &str, is_same: bool) {
+        let mut known = self.settings.iter().map(|change| change.key.as_str());
+        let is_known = known.any(|known| known.split('.').next() == Some(key));
+        if !is_same && !is_known {
+            let key = key.to_owned();
+            self.settings.push(SettingChange { key, values: None });
+        }
     }
 
     fn of_sites(before: &Config, after: &Config, former: &Table, listed: &Table) -> Self {
@@ -218,5 +235,23 @@ mod tests {
             };
             assert_eq!((change.name.as_str(), change.keys.len()), ("a.test", 0));
         }
+    }
+
+    #[test]
+    fn a_secret_outside_sites_is_told_by_its_key() {
+        let issuer = |key: &str| {
+            config(&format!(
+                "[[issuers]]\ndirectory = \"https://ca.test/dir\"\neab = {{ key-id = \"k\", hmac-key = \"{key}\" }}\n[sites]\n\"a.test\" = \"1\"\n"
+            ))
+        };
+        let changes = ConfigChanges::between(
+            &issuer("MTIzNDU2Nzg5MDEyMzQ1Ng"),
+            &issuer("YWFhYWFhYWFhYWFhYWFhYQ"),
+        );
+        let expected = SettingChange {
+            key: "issuers".to_owned(),
+            values: None,
+        };
+        assert_eq!(changes.settings, [expected]);
     }
 }

@@ -183,7 +183,7 @@ async fn commands_that_need_a_running_proxy_say_how_to_reach_one() {
     let data = setup.data();
     let outcome = certs(&data, &["renew", NAME]).await;
     let expected = format!(
-        "no proxy is running with the data directory {}; start it, or give its admin socket with --admin PATH\n",
+        "no proxy is running with the data directory {}, or it is stopping; start it, or give its admin socket with --admin PATH\n",
         data.display()
     );
     assert_eq!((outcome.code, outcome.err), (1, expected));

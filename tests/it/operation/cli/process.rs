@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proxy::tasks::Tasks;
 
-use crate::harness::admin::{Outcome, run};
+use crate::harness::admin::{Outcome, ask, run};
 use crate::harness::backends::origin::Origin;
 use crate::harness::backends::web_app::App;
 use crate::harness::ports::Reservation;
@@ -170,4 +170,36 @@ async fn stop_says_how_many_connections_were_cut() {
         "stopped; 1 connection was cut at the end of the drain\n"
     );
     assert!(proxy.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_that_hangs_delays_no_stop() {
+    // Given a Proxyfile that is a pipe into which nobody writes, as if its disk hung.
+    let proxy = ProxySetup::new().proxyfile(&sites(&["localhost"]));
+    let mut proxy = proxy.start().await;
+    let file = proxy.data().with_file_name("Proxyfile");
+    std::fs::remove_file(&file).unwrap();
+    let made = tokio::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.await.unwrap().success());
+    let data = proxy.data();
+    let reload = Tasks::new().spawn(async move {
+        // The command reads the Proxyfile, too, for the path of the socket.
+        ask(
+            &data.join("admin.sock"),
+            "POST /reload HTTP/1.1\r\nhost: admin\r\n\r\n",
+        )
+        .await
+    });
+    // When it is being read, then a stop is carried out all the same.
+    let opened = tokio::fs::OpenOptions::new().write(true).open(&file).await;
+    let socket = proxy.data().join("admin.sock");
+    let stopped = ask(&socket, "POST /stop HTTP/1.1\r\nhost: admin\r\n\r\n").await;
+    assert!(stopped.contains("{\"cut\":0}"), "{stopped}");
+    assert!(proxy.ended().await.success());
+    let refused = reload.await.unwrap();
+    assert!(
+        refused.contains("409 Conflict") || refused.is_empty(),
+        "{refused}"
+    );
+    drop(opened);
 }

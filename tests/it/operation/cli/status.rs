@@ -70,7 +70,7 @@ async fn without_a_running_proxy_status_says_how_to_reach_one() {
     let setup = ProxySetup::new();
     let told = run(&setup.data(), &["status"]).await;
     let expected = format!(
-        "no proxy is running with the data directory {}; start it, or give its admin socket with --admin PATH\n",
+        "no proxy is running with the data directory {}, or it is stopping; start it, or give its admin socket with --admin PATH\n",
         setup.data().display()
     );
     assert_eq!((told.code, told.err), (1, expected));
