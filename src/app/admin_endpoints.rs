@@ -9,9 +9,10 @@ use tracing::{error, info};
 
 use super::Error;
 use crate::admin::{
-    MetricsServer, Operations, ProcessCommand, ProcessCommands, Server, Socket, Stats,
+    self, MetricsServer, Operations, ProcessCommand, ProcessCommands, Server, Socket, Stats,
 };
 use crate::config::Config;
+use crate::storage::Owner;
 use crate::tasks::Tasks;
 
 /// The open sockets. Connections wait until [`Self::serve`] is called.
@@ -61,7 +62,12 @@ pub(super) struct RunningAdmin {
 
 /// A full disk is only logged: the sites can be served without the admin socket.
 fn open_socket(config: &Config) -> Result<Option<Socket>, Error> {
-    match Socket::open(&config.admin_path()) {
+    let path = config.admin_path();
+    let owner = Owner::of(config.storage.directory()).map_err(|source| admin::Error::Open {
+        path: path.clone(),
+        source,
+    });
+    match owner.and_then(|owner| Socket::open(&path, owner)) {
         Err(error) if error.is_disk_unwritable() => {
             error!(%error, "admin socket cannot be opened");
             Ok(None)

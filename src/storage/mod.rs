@@ -11,5 +11,6 @@ mod storage;
 pub use error::Error;
 pub use file::FileStorage;
 pub use key::Key;
+pub use owner::Owner;
 pub use page::PageRequest;
 pub use storage::{Listing, Lock, Storage};

@@ -92,6 +92,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 28] = [
         "admin",
         &[
             "certs",
+            "storage",
             "upstream",
             "proxy",
             "log_limit",

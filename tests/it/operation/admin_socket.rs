@@ -1,6 +1,6 @@
 //! The admin socket: its permissions, its owner, and its answers to malformed requests.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
@@ -27,6 +27,37 @@ async fn the_socket_is_private_to_its_owner_and_removed_with_the_process() {
     assert_eq!(mode & 0o777, 0o600);
     proxy.stop().await;
     assert!(!socket.exists());
+}
+
+#[tokio::test]
+async fn a_run_as_root_leaves_nothing_of_root_in_the_data_directory_of_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let setup = ProxySetup::new().args(LOCAL);
+    std::fs::create_dir(setup.data()).unwrap();
+    chown(setup.data(), Some(65534), Some(65534)).unwrap();
+
+    let proxy = setup.start().await;
+
+    let socket = std::fs::metadata(proxy.data().join("admin.sock")).unwrap();
+    assert_eq!(socket.uid(), 65534);
+    let setup = proxy.stop().await;
+    let mut folders = vec![setup.data()];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let meta = entry.metadata().unwrap();
+            let owner = (meta.uid(), meta.gid());
+            assert_eq!(owner, (65534, 65534), "{}", entry.path().display());
+            seen += 1;
+            if meta.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    assert!(seen > 3, "the lock file, a folder and its records");
 }
 
 #[tokio::test]
