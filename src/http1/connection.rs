@@ -12,7 +12,7 @@ use super::body_decoder::BodyDecoder;
 use super::chunk_decoder::Part;
 use super::error::{Error, ExchangeError};
 use super::field_case::FieldCase;
-use super::head_parser::HeadParser;
+use super::head_parser::{HeadParser, is_no_head};
 use super::read_buffer::ReadBuffer;
 use super::request_head::asks_for_close;
 use super::response_head::{ResponseFraming, ResponseHead, keeps_alive};
@@ -133,7 +133,8 @@ where
         let outcome = match self.sending.poll(&mut self.stream, cx) {
             Poll::Ready(Err(error)) => Err(error),
             Poll::Ready(Ok(())) | Poll::Pending => {
-                ready!(self.poll_receive_head(cx)).map_err(ExchangeError::Connection)
+                let head = ready!(self.poll_receive_head(cx));
+                head.map_err(|error| ExchangeError::Connection(self.explain(error)))
             }
         };
         if outcome.is_err() {
@@ -211,6 +212,17 @@ where
                     None => return Poll::Pending,
                 },
             }
+        }
+    }
+
+    /// Says that the server did not speak HTTP, if the connection ended after bytes that cannot begin a head, such as a TLS alert.
+    /// The parser waits for an empty line, which never comes.
+    fn explain(&self, error: Error) -> Error {
+        let is_end = matches!(error, Error::NoResponse | Error::Io(_));
+        if is_end && is_no_head(&self.received.bytes) {
+            Error::Head(httparse::Error::Version)
+        } else {
+            error
         }
     }
 

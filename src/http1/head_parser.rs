@@ -185,6 +185,15 @@ fn lower_version(bytes: &mut [u8]) {
     }
 }
 
+/// `true` if these bytes cannot be the beginning of a head.
+pub(super) fn is_no_head(bytes: &[u8]) -> bool {
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let start = bytes.iter().position(|byte| !is_line_end(byte));
+    let line = start.map_or(&[][..], |start| &bytes[start..]);
+    let length = line.len().min(VERSION.len());
+    line[..length] != VERSION[..length]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -187,6 +187,11 @@ impl Address {
         }
     }
 
+    /// `true` if the backend is asked over plain HTTP at a TCP port, where it could speak TLS instead.
+    pub(super) fn may_speak_tls(&self) -> bool {
+        self.protocol() == Protocol::Http && self.port().is_some()
+    }
+
     /// Host and port as they appear in a request; `localhost` for a unix socket.
     #[must_use]
     pub fn authority(&self) -> String {

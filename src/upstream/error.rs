@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::http1::{self, ExchangeError};
 use crate::trust::UnknownCertificate;
-use crate::upstream::address::{Address, Protocol};
+use crate::upstream::address::Address;
 
 /// Failures before the head of a response has arrived.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +131,15 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The backend closed a new connection over plain HTTP without a byte of an answer. TLS servers do so.
+    #[error(
+        "backend {backend} closed the connection without an answer; write `https://{}` if it speaks HTTPS there",
+        .backend.authority()
+    )]
+    NoAnswer {
+        /// The backend.
+        backend: Address,
+    },
     /// The backend's web server has answered that it expects TLS.
     #[error(
         "backend {backend} says that it expects HTTPS; write `https://{}` if it speaks HTTPS there",
@@ -204,7 +213,14 @@ impl Error {
 
     /// Converts the error of an exchange over HTTP/1.1. Either the backend or the body of the client's request can be the
     /// cause.
-    pub(super) fn exchange(backend: &Address, error: ExchangeError<BodyError>) -> Self {
+    ///
+    /// `is_mute` says that the backend closed a new connection without a byte of an answer.
+    pub(super) fn exchange(
+        backend: &Address,
+        error: ExchangeError<BodyError>,
+        is_mute: bool,
+    ) -> Self {
+        let is_mute = is_mute && backend.may_speak_tls();
         let backend = backend.clone();
         match error {
             ExchangeError::Upload(error) => Self::upload(error),
@@ -212,6 +228,9 @@ impl Error {
                 http1::Error::HeadTooLarge => Self::ResponseHeadTooLarge { backend },
                 http1::Error::TransferEncoding => Self::ResponseFraming { backend },
                 http1::Error::EarlySwitch => Self::EarlySwitch { backend },
+                http1::Error::NoResponse | http1::Error::Io(_) if is_mute => {
+                    Self::NoAnswer { backend }
+                }
                 error => Self::Exchange {
                     backend,
                     source: error.into(),
@@ -239,6 +258,7 @@ impl Error {
             | Self::ConnectionLimit
             | Self::ResponseTimeout { .. }
             | Self::EarlySwitch { .. }
+            | Self::NoAnswer { .. }
             | Self::TlsPort { .. }
             | Self::ResponseFraming { .. }
             | Self::ResponseHeadTooLarge { .. }
@@ -319,17 +339,10 @@ fn exchange_failure(
     error: &(dyn std::error::Error + Send + Sync + 'static),
 ) -> String {
     let is_no_http = matches!(error.downcast_ref(), Some(http1::Error::Head(_)));
-    let is_tls_port = matches!(backend.port(), Some(443 | 8443 | 9443));
-    let is_plain = backend.protocol() == Protocol::Http && backend.port().is_some();
-    // A TLS server answers a request in plain text with an alert, or closes the connection.
-    if is_plain && is_no_http {
+    // A TLS server answers a request in plain text with an alert.
+    if is_no_http && backend.may_speak_tls() {
         format!(
             "backend {backend} sent something that is not HTTP; write `https://{}` if it speaks HTTPS there",
-            backend.authority()
-        )
-    } else if is_plain && is_tls_port {
-        format!(
-            "backend {backend} closed the connection without a response; write `https://{}` if it speaks HTTPS there",
             backend.authority()
         )
     } else {

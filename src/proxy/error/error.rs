@@ -124,6 +124,7 @@ impl Error {
                 | upstream::Error::Reset { backend, .. }
                 | upstream::Error::ResponseTimeout { backend }
                 | upstream::Error::EarlySwitch { backend }
+                | upstream::Error::NoAnswer { backend }
                 | upstream::Error::TlsPort { backend }
                 | upstream::Error::ResponseFraming { backend }
                 | upstream::Error::ResponseHeadTooLarge { backend }
@@ -155,6 +156,7 @@ fn upstream_reason(error: &upstream::Error) -> Reason {
         upstream::Error::ResponseFraming { .. } => Reason::ResponseFraming,
         upstream::Error::ResponseHeadTooLarge { .. } => Reason::ResponseHeadTooLarge,
         upstream::Error::EarlySwitch { .. }
+        | upstream::Error::NoAnswer { .. }
         | upstream::Error::TlsPort { .. }
         | upstream::Error::Exchange { .. } => Reason::BackendBroken,
         upstream::Error::RequestStalled => Reason::RequestStalled,

@@ -229,6 +229,7 @@ fn upstream_page(error: &upstream::Error) -> RefusalPage {
         | upstream::Error::Refused { .. }
         | upstream::Error::Reset { .. }
         | upstream::Error::EarlySwitch { .. }
+        | upstream::Error::NoAnswer { .. }
         | upstream::Error::TlsPort { .. }
         | upstream::Error::ResponseFraming { .. }
         | upstream::Error::ResponseHeadTooLarge { .. }

@@ -123,9 +123,10 @@ fn unsent(request: Request<RequestBody>, lease: Http1Lease) -> Failure {
 
 fn fail(error: ExchangeError<BodyError>, lease: Http1Lease) -> Failure {
     let is_silent = !lease.http().has_received();
+    let is_mute = is_silent && !lease.is_reused();
     let in_flight = lease.into_in_flight();
     Failure {
-        error: Error::exchange(in_flight.address(), error),
+        error: Error::exchange(in_flight.address(), error, is_mute),
         unsent: None,
         is_unprocessed: false,
         is_silent,

@@ -10,26 +10,31 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::response_body::ResponseBody;
-use crate::upstream::address::Protocol;
+use crate::upstream::address::Address;
 use crate::upstream::error::Error;
 
-/// Words of nginx, Apache, Go (Caddy, Traefik) and Tomcat, each in an answer with status 400.
-const SENTENCES: [&[u8]; 4] = [
-    b"plain HTTP request was sent to HTTPS port",
-    b"speaking plain HTTP to an SSL-enabled server port",
-    b"Client sent an HTTP request to an HTTPS server",
-    b"combination of host and port requires TLS",
+/// Beginnings of the pages of nginx, Apache, Go (Caddy, Traefik) and Tomcat, each in an answer with status 400. The document type
+/// and white space make no difference. The words alone are not enough: an app may quote them from a request.
+const PAGES: [&str; 4] = [
+    "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title>",
+    "<html><head><title>400 Bad Request</title></head><body><h1>Bad Request</h1>
+        <p>Your browser sent a request that this server could not understand.<br />
+        Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+    "Client sent an HTTP request to an HTTPS server.",
+    "Bad Request This combination of host and port requires TLS.",
 ];
+/// Beginning of a document type.
+const DOCUMENT_TYPE: &[u8] = b"<!DOCTYPE ";
 /// Time for which the first part of the body delays the head of a response. Web servers send both at once.
 const WAIT: Duration = Duration::from_millis(100);
-/// Most bytes of the body that are searched.
-const SEARCHED: usize = 4096;
 
-/// Fails if a response is the page of a web server that expects TLS. Costs nothing unless its status is 400.
+/// Fails if a response is the page of a web server that expects TLS. Such a server answers only the first request of a
+/// connection. Costs nothing unless the status is 400.
 pub(in crate::upstream) fn refuse_tls_port(
     response: Response<ResponseBody>,
+    is_first: bool,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Error>> {
-    if may_be_of_tls_port(&response) {
+    if is_first && may_be_of_tls_port(&response) {
         Either::Right(Box::pin(refuse_page(response)))
     } else {
         Either::Left(ready(Ok(response)))
@@ -40,11 +45,11 @@ pub(in crate::upstream) fn refuse_tls_port(
 fn may_be_of_tls_port(response: &Response<ResponseBody>) -> bool {
     response.status() == StatusCode::BAD_REQUEST && {
         let backend = response.body().backend();
-        backend.is_some_and(|it| it.protocol() == Protocol::Http && it.port().is_some())
+        backend.is_some_and(Address::may_speak_tls)
     }
 }
 
-/// Fails if the body of a response begins with the words of a web server that expects TLS.
+/// Fails if the body of a response begins like the page of a web server that expects TLS.
 async fn refuse_page(
     mut response: Response<ResponseBody>,
 ) -> Result<Response<ResponseBody>, Error> {
@@ -64,9 +69,16 @@ async fn refuse_page(
 }
 
 fn is_of_tls_port(data: &[u8]) -> bool {
-    let searched = &data[..data.len().min(SEARCHED)];
-    let has = |words: &&[u8]| searched.windows(words.len()).any(|part| part == *words);
-    SENTENCES.iter().any(has)
+    let page = match data.iter().position(|byte| *byte == b'>') {
+        Some(end) if data.starts_with(DOCUMENT_TYPE) => &data[end + 1..],
+        _ => data,
+    };
+    let begins = |known: &&str| {
+        let mut page = page.iter().filter(|byte| !byte.is_ascii_whitespace());
+        let mut known = known.bytes().filter(|byte| !byte.is_ascii_whitespace());
+        known.all(|byte| page.next() == Some(&byte))
+    };
+    PAGES.iter().any(begins)
 }
 
 #[cfg(test)]
@@ -74,16 +86,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_web_servers_are_recognized() {
+    fn the_pages_of_web_servers_are_recognized_and_their_words_in_answers_of_apps_are_not() {
         for page in [
-            "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head>",
-            "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+            "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>",
+            "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>400 Bad Request</title>\n\
+             </head><body>\n<h1>Bad Request</h1>\n<p>Your browser sent a request that this server could not \
+             understand.<br />\nReason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n",
             "Client sent an HTTP request to an HTTPS server.\n",
             "Bad Request\r\nThis combination of host and port requires TLS.\r\n",
         ] {
             assert!(is_of_tls_port(page.as_bytes()), "{page}");
         }
-        for page in ["", "Bad Request", "{\"error\":\"HTTPS port\"}"] {
+        for page in [
+            "",
+            "Bad Request",
+            "{\"error\":\"HTTPS port\"}",
+            "invalid value: Client sent an HTTP request to an HTTPS server.",
+            "<html><body><title>400 The plain HTTP request was sent to HTTPS port</title>",
+            "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+            "no: This combination of host and port requires TLS.",
+        ] {
             assert!(!is_of_tls_port(page.as_bytes()), "{page}");
         }
     }

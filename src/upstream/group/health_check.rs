@@ -185,7 +185,7 @@ impl HealthCheck {
         };
         let exchanged = exchange(lease, self.request(), terms);
         let response = exchanged.await.map_err(|failure| failure.error)?;
-        let response = refuse_tls_port(response).await?;
+        let response = refuse_tls_port(response, true).await?;
         let (head, body) = response.into_parts();
         if !self.health.expect.has(head.status) {
             return Err(CheckError::Status(head.status));

@@ -197,7 +197,7 @@ impl Upstream {
             let failure = match exchange(lease, request, terms).await {
                 Ok(response) => {
                     let response = self.receive(response, backend, &mut attempts);
-                    return refuse_tls_port(response).await;
+                    return refuse_tls_port(response, !is_reused).await;
                 }
                 Err(failure) => failure,
             };

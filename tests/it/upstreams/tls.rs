@@ -14,6 +14,7 @@ use proxy::upstream::{
     UpstreamContext,
 };
 use rcgen::{BasicConstraints, IsCa};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::harness::backends::apache::Apache;
 use crate::harness::backends::nginx::Nginx;
@@ -367,6 +368,94 @@ async fn a_web_server_that_expects_https_is_a_502_that_says_what_to_write() {
         assert!(line.contains(&fix), "{line}");
         assert!(line.len() < 300, "{line}");
     }
+}
+
+/// Starts OpenSSL's server, which sends no page to a client that speaks plain text.
+async fn openssl_server() -> (SocketAddr, tokio::process::Child, tempfile::TempDir) {
+    let (certificate, key) = self_signed(&["-subj", "/CN=app"]);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("c"), certificate).unwrap();
+    std::fs::write(dir.path().join("k"), key).unwrap();
+    let mut child = tokio::process::Command::new("openssl")
+        .args("s_server -accept 127.0.0.1:0 -www -cert c -key k".split(' '))
+        .current_dir(&dir)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = soon(async {
+        loop {
+            let line = lines.next_line().await.unwrap().unwrap();
+            if let Some(address) = line.strip_prefix("ACCEPT ") {
+                return address.parse().unwrap();
+            }
+        }
+    });
+    (address.await, child, dir)
+}
+
+#[tokio::test]
+async fn a_backend_that_closes_a_new_connection_or_sends_an_alert_may_expect_https() {
+    let (openssl, _child, _dir) = openssl_server().await;
+    let closes = Origin::start(|mut connection| async move {
+        connection.raw.read_head().await;
+    });
+    let resets = Origin::start(|mut connection| async move {
+        connection.raw.read_head().await;
+        connection.raw.reset();
+    });
+    let alerts = Origin::start(|mut connection| async move {
+        connection.raw.read_head().await;
+        connection.raw.send([0x15, 3, 1, 0, 2, 2, 70]).await;
+    });
+    let origins = [closes.await, resets.await, alerts.await];
+    for address in std::iter::once(openssl).chain(origins.iter().map(|it| it.address)) {
+        let (answer, line) = in_plain_text(address).await;
+
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        let fix = format!("write `https://{address}` if it speaks HTTPS there");
+        assert!(line.contains(&fix), "{line}");
+        assert!(line.len() < 300, "{line}");
+        assert!(!line.contains("response head"), "one sentence: {line}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_quotes_the_words_of_a_web_server_keeps_its_answer() {
+    let go = "Client sent an HTTP request to an HTTPS server.";
+    let quoted = format!("invalid value: {go}");
+    let nginx = "{\"bad\":\"<title>400 The plain HTTP request was sent to HTTPS port</title>\"}";
+    for body in [&quoted, nginx] {
+        let length = body.len();
+        let origin = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {length}\r\n\r\n{body}");
+        let origin = Origin::answering(origin).await;
+        let service = serve(&origin.address.to_string(), TlsOptions::default()).await;
+
+        let passed = ask(service.h1, GET).await;
+
+        assert!(passed.starts_with("HTTP/1.1 400 "), "{passed}");
+        assert!(passed.ends_with(body), "{passed}");
+    }
+
+    // Given a connection that has carried an answer before, then the backend does speak HTTP on it.
+    let origin = Origin::start(move |mut connection| async move {
+        connection.read_request().await;
+        connection.raw.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+        connection.read_request().await;
+        let second = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: 47\r\n\r\n{go}");
+        connection.raw.send(second).await;
+        connection.raw.read_to_end().await;
+    })
+    .await;
+    let service = serve(&origin.address.to_string(), TlsOptions::default()).await;
+    ask(service.h1, GET).await;
+    let second = ask(service.h1, GET).await;
+    assert!(second.starts_with("HTTP/1.1 400 "), "{second}");
+    assert!(second.ends_with(go), "{second}");
+    assert_eq!(origin.connections(), 1, "its connection is used again");
 }
 
 #[tokio::test]
