@@ -189,6 +189,11 @@ impl Error {
     pub fn says_all(&self) -> bool {
         match self {
             Self::Connect { source, .. } => connect_words(source).is_some(),
+            // The resolver then says only that it found nothing.
+            Self::Resolve { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Certificate { source, .. } => {
+                UnknownCertificate::of(source).is_some() || known_fix(source).is_some()
+            }
             _ => false,
         }
     }
@@ -351,7 +356,6 @@ fn exchange_failure(
 }
 
 fn certificate_fix(error: &rustls::Error) -> Cow<'static, str> {
-    use rustls::CertificateError as Bad;
     if let Some(unknown) = UnknownCertificate::of(error) {
         let fingerprint = unknown.fingerprint();
         return format!(
@@ -359,10 +363,22 @@ fn certificate_fix(error: &rustls::Error) -> Cow<'static, str> {
         )
         .into();
     }
-    let rustls::Error::InvalidCertificate(error) = error else {
-        return "check which certificate the backend sends".into();
+    let other = match error {
+        rustls::Error::InvalidCertificate(_) => {
+            "it cannot be used for a TLS server; give the backend another certificate"
+        }
+        _ => "check which certificate the backend sends",
     };
-    let fix = match error {
+    known_fix(error).unwrap_or(other).into()
+}
+
+/// Returns what is wrong with a certificate and the fix, unless only the verifier knows the cause.
+fn known_fix(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::CertificateError as Bad;
+    let rustls::Error::InvalidCertificate(error) = error else {
+        return None;
+    };
+    Some(match error {
         Bad::UnknownIssuer | Bad::BadSignature => {
             "it is not signed by a trusted root; give its root in `upstream-options.tls.root`"
         }
@@ -373,9 +389,8 @@ fn certificate_fix(error: &rustls::Error) -> Cow<'static, str> {
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
             "it is not valid yet; check the clocks of both machines"
         }
-        _ => "it cannot be used for a TLS server; give the backend another certificate",
-    };
-    fix.into()
+        _ => return None,
+    })
 }
 
 /// Reasons why a body ended early.

@@ -14,8 +14,9 @@ use super::error::Error;
 use super::reason::Reason;
 use crate::upstream::Address;
 
-/// Maximum length of a sentence with its causes in bytes, which keeps the line with its other fields below 300.
-const MAX_LENGTH: usize = 180;
+/// Maximum length in bytes of a host, a sentence and its causes, which keeps the line with its other fields below 300, also if the
+/// client has an IPv6 address.
+const MAX_LENGTH: usize = 140;
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum number of pairs of backend and reason that are remembered. While it is reached, new pairs are not logged.
 const CAPACITY: usize = 1024;
@@ -63,12 +64,12 @@ impl FailureLog {
             status,
         } = request;
         let (reason, status) = (reason.word(), status.as_u16());
-        let failure = Failure(error);
+        let failure = Failure { host, error };
         match due {
             Some(LogLine { requests, seconds }) => {
-                warn!(client.addr = %client, status, reason, requests, seconds, "{host}: {failure}");
+                warn!(client.addr = %client, status, reason, requests, seconds, "{failure}");
             }
-            None => debug!(client.addr = %client, status, reason, "{host}: {failure}"),
+            None => debug!(client.addr = %client, status, reason, "{failure}"),
         }
     }
 
@@ -108,17 +109,20 @@ impl FailureLog {
     }
 }
 
-/// Prints what failed, with the causes that the sentence does not contain, as far as [`MAX_LENGTH`] bytes have room for
+/// Prints the host and what failed, with the causes that the sentence does not contain, as far as [`MAX_LENGTH`] bytes have room for
 /// them. The sentence itself is never cut: its fix stands at the end.
-struct Failure<'e>(&'e Error);
+struct Failure<'e> {
+    host: &'e str,
+    error: &'e Error,
+}
 
 impl fmt::Display for Failure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (error, says_all): (&dyn std::error::Error, _) = match self.0 {
+        let (error, says_all): (&dyn std::error::Error, _) = match self.error {
             Error::Upstream(error) => (error, error.says_all()),
             error => (error, false),
         };
-        let mut sentence = error.to_string();
+        let mut sentence = format!("{}: {error}", self.host);
         let own = sentence.len();
         let mut cause = error.source().filter(|_| !says_all);
         while let Some(error) = cause {
@@ -143,11 +147,17 @@ mod tests {
     fn a_failure_is_said_in_words_and_stays_short() {
         let told = |source: std::io::Error| {
             let backend = Address::parse("localhost:5001").unwrap();
-            let error = upstream::Error::Connect { backend, source };
-            Failure(&error.into()).to_string()
+            let error = upstream::Error::Connect { backend, source }.into();
+            let host = "www.example.org";
+            Failure {
+                host,
+                error: &error,
+            }
+            .to_string()
         };
         let refused = std::io::ErrorKind::ConnectionRefused.into();
-        assert_eq!(told(refused), "backend localhost:5001 refuses connections");
+        let words = "www.example.org: backend localhost:5001 refuses connections";
+        assert_eq!(told(refused), words);
         let long = told(std::io::Error::other("é".repeat(200)));
         assert!(
             long.len() <= MAX_LENGTH + "…".len() && long.ends_with("é…"),

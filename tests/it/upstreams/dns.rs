@@ -318,6 +318,28 @@ async fn a_dns_server_that_is_down_is_one_short_line_for_all_backends_with_their
 }
 
 #[tokio::test]
+async fn a_name_without_an_address_is_told_once_in_a_short_line() {
+    let dns = DnsServer::start();
+    let text = format!(
+        "resolvers = [\"{}\"]\n[sites]\n\"www.example.org\" = {{ upstream = \"{NAME}:3000\", http = \"serve\" }}\n",
+        dns.address()
+    );
+    let mut proxy = ProxySetup::new().proxyfile(&text).start().await;
+
+    let answer = ask(proxy.http(), LAST).await;
+
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    let line = proxy.logged("www.example.org: ").await;
+    assert!(
+        line.contains(&format!("{NAME}:3000 did not resolve")),
+        "{line}"
+    );
+    assert!(!line.contains("Query"), "{line}");
+    assert!(!line.contains('…'), "{line}");
+    assert!(line.len() < 300, "{}: {line}", line.len());
+}
+
+#[tokio::test]
 async fn a_backend_name_of_253_characters_leaves_each_line_of_the_log_short() {
     let long = long_name();
     let text = format!(

@@ -250,6 +250,27 @@ async fn the_log_names_the_problem_with_a_certificate_and_the_fix() {
     assert!(line.contains(&nginx.url()), "{line}");
 }
 
+#[tokio::test]
+async fn a_wrong_name_in_a_certificate_is_told_once_in_a_short_line() {
+    let ca = TestCa::root("backends");
+    let nginx = Nginx::start(&ca, FACTS).await;
+    let text = format!(
+        "[sites.localhost]\nupstream = \"{}\"\nupstream-options = {{ tls = {{ root = \"backends.pem\", sni = \"app.internal.example.org\" }} }}\n",
+        nginx.url()
+    );
+    let setup = ProxySetup::new();
+    setup.file("backends.pem", &ca.pem());
+    let mut proxy = setup.proxyfile(&text).start().await;
+
+    let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
+
+    assert_eq!(answer.status, 502);
+    let line = proxy.logged("it is for another name").await;
+    assert!(!line.contains("invalid peer certificate"), "{line}");
+    assert!(!line.contains('…'), "{line}");
+    assert!(line.len() < 300, "{}: {line}", line.len());
+}
+
 /// Lets OpenSSL sign a certificate itself, and returns it with its key.
 fn self_signed(args: &[&str]) -> (String, String) {
     let dir = tempfile::tempdir().unwrap();
