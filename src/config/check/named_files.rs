@@ -1,15 +1,16 @@
 //! Checks that the files of a configuration can be used.
 
 use std::collections::HashSet;
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::certs::{Certificate, CertificateError, TlsFiles};
 use crate::config::model::{Config, SiteAction};
 use crate::config::report::{Diagnostic, Error, Problem};
 use crate::pem;
+use crate::proxy::{AccessLogOptions, AccessLogTarget};
 use crate::tls::{ClientAuth, ClientAuthError};
 use crate::upstream::{Address, Options, Protocol, SystemRoots, TlsError};
 
@@ -61,6 +62,15 @@ enum FileError {
         #[source]
         source: io::Error,
     },
+    /// The access log cannot be created.
+    #[error("the access log {} cannot be written: {source}; create its folder, or set another file", path.display())]
+    AccessLog {
+        /// The file.
+        path: PathBuf,
+        /// Error of the system.
+        #[source]
+        source: io::Error,
+    },
     /// A certificate and a key do not match.
     #[error("{} and {} do not match: {source}", files.cert.display(), files.key.display())]
     Pair {
@@ -73,6 +83,20 @@ enum FileError {
     /// A file has no CA certificates that can verify clients.
     #[error("{0}")]
     ClientAuth(#[from] ClientAuthError),
+}
+
+impl FileError {
+    /// Returns the keys that name such a file; none if any key may.
+    fn keys(&self) -> &'static [&'static str] {
+        match self {
+            Self::Pem { .. } | Self::Upstream { .. } => &["root", "cert", "key"],
+            Self::Folder { .. } => &["root", "files"],
+            Self::Pair { .. } => &["cert", "key"],
+            Self::ClientAuth(_) => &["ca", "client-auth"],
+            Self::AccessLog { .. } => &["file", "access-log"],
+            Self::NoCommand { .. } | Self::Hook { .. } | Self::Page { .. } => &[],
+        }
+    }
 }
 
 /// A file that cannot be used, with the path by which the Proxyfile names it.
@@ -101,19 +125,19 @@ impl Config {
         }
     }
 
-    /// Returns a problem for each file that cannot be used, with the place where the Proxyfile names it.
+    /// Returns a problem for each place at which the Proxyfile names a file that cannot be used.
     pub(crate) fn file_problems(&self, system: &SystemRoots) -> Vec<Diagnostic> {
-        let mut problems: Vec<_> = self
-            .bad_files(system)
-            .into_iter()
-            .map(|BadFile { path, error }| {
-                Diagnostic::new(self.file_places.of(&path), Problem::File(error.to_string()))
-            })
-            .collect();
+        let mut problems = Vec::new();
+        for BadFile { path, error } in self.bad_files(system) {
+            for place in self.file_places.of(&path, error.keys()) {
+                let problem = Problem::File(error.to_string());
+                problems.push(Diagnostic::new(place, problem));
+            }
+        }
         Diagnostic::sort(&mut problems);
-        // Sites share the files of the settings at the top of the file, which are reported only once.
+        // Sites share the files of the settings at the top of the file, and two checks may look at one place: it is told once.
         let mut reported = HashSet::new();
-        problems.retain(|problem| reported.insert(problem.to_string()));
+        problems.retain(|problem| reported.insert(problem.once_by()));
         problems
     }
 
@@ -138,6 +162,7 @@ impl Config {
         }
         let routes = self.sites.iter().flat_map(|site| &site.routes);
         bad.extend(routes.filter_map(|route| check_action(&route.action, system)));
+        bad.extend(self.access_log.as_ref().and_then(check_access_log));
         bad
     }
 }
@@ -147,7 +172,7 @@ fn check_action(action: &SiteAction, system: &SystemRoots) -> Option<BadFile> {
         SiteAction::Upstream { addresses, options } => check_upstream(addresses, options, system),
         SiteAction::Files(files) => {
             let path = files.root().to_owned();
-            let source = std::fs::read_dir(&path).err()?;
+            let source = fs::read_dir(&path).err()?;
             let error = FileError::Folder {
                 path: path.clone(),
                 source,
@@ -156,6 +181,28 @@ fn check_action(action: &SiteAction, system: &SystemRoots) -> Option<BadFile> {
         }
         SiteAction::Redirect(_) | SiteAction::Respond(_) => None,
     }
+}
+
+/// Checks the folder of the access log without creating the file. The user of this process may be another one than that of the
+/// proxy, so permissions are not checked.
+fn check_access_log(options: &AccessLogOptions) -> Option<BadFile> {
+    let AccessLogTarget::File(path) = &options.target else {
+        return None;
+    };
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let folder = fs::metadata(folder.unwrap_or_else(|| Path::new(".")));
+    let source = match folder {
+        Ok(folder) if !folder.is_dir() => io::ErrorKind::NotADirectory.into(),
+        Ok(_) if path.is_dir() => io::ErrorKind::IsADirectory.into(),
+        Ok(_) => return None,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return None,
+        Err(error) => error,
+    };
+    let error = FileError::AccessLog {
+        path: path.clone(),
+        source,
+    };
+    Some(BadFile::new(path, error))
 }
 
 fn check_dns(dns: &DnsOptions) -> Option<BadFile> {
@@ -182,7 +229,7 @@ fn check_upstream(
 
 fn check_command(path: &Path) -> Option<BadFile> {
     let owned = path.to_owned();
-    let error = match std::fs::metadata(path) {
+    let error = match fs::metadata(path) {
         Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o111 != 0 => return None,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             FileError::NoCommand { path: owned }
@@ -193,7 +240,7 @@ fn check_command(path: &Path) -> Option<BadFile> {
 }
 
 fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
-    std::fs::read(path).map_err(|source| FileError::Page {
+    fs::read(path).map_err(|source| FileError::Page {
         path: path.to_owned(),
         source,
     })
@@ -213,7 +260,7 @@ fn unreadable(path: &Path, source: pem::Error) -> BadFile {
 }
 
 fn check_pair(files: &TlsFiles) -> Vec<BadFile> {
-    let (chain, key) = match (std::fs::read(&files.cert), std::fs::read(&files.key)) {
+    let (chain, key) = match (fs::read(&files.cert), fs::read(&files.key)) {
         (Ok(chain), Ok(key)) => (chain, key),
         (chain, key) => {
             let failed = [(&files.cert, chain.err()), (&files.key, key.err())];

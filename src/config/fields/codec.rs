@@ -226,7 +226,7 @@ pub(crate) fn read_path(
 ) -> Option<PathBuf> {
     let path = report.accept(value.start(), value.string())?;
     let path = folder.join(path);
-    report.name_file(value.start(), &path);
+    report.name_file(value.start(), value.key(), &path);
     Some(path)
 }
 
@@ -241,7 +241,7 @@ pub(crate) fn command() -> Codec<PathBuf> {
                 }
                 path => command_path(folder, path),
             };
-            report.name_file(value.start(), &path);
+            report.name_file(value.start(), value.key(), &path);
             Some(path)
         }),
         write: Box::new(|path| Some(text(&path.display()))),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::report::Problem;
+use crate::config::report::{Problem, Report};
 use crate::config::toml::TomlValue;
 use crate::config::value::{LOG_FORMATS, LOG_LEVELS, LogOptions};
 use crate::proxy::{AccessLogFormat, AccessLogOptions, AccessLogTarget};
@@ -25,18 +25,27 @@ pub(crate) fn log() -> Vec<Field<LogOptions>> {
 
 /// A path or a table.
 pub(crate) fn access_log() -> Codec<AccessLogOptions> {
-    Codec::table(access_log_table, || {
+    let mut codec = Codec::table(access_log_table, || {
         AccessLogOptions::new(AccessLogTarget::Stdout)
-    })
-    .or_short(
-        |value| value.is_string(),
-        |value, folder| Ok(AccessLogOptions::new(read_target(value, folder)?)),
-    )
+    });
+    let read = codec.read;
+    codec.read = Box::new(move |value, folder, report| {
+        if value.is_string() {
+            read_target(value, folder, report).map(AccessLogOptions::new)
+        } else {
+            read(value, folder, report)
+        }
+    });
+    codec
 }
 
 pub(crate) fn access_log_table() -> Vec<Field<AccessLogOptions>> {
+    let target = Codec {
+        read: Box::new(read_target),
+        write: Box::new(|target| Some(text(target))),
+    };
     vec![
-        field!("file", target, Codec::new(read_target, text)),
+        field!("file", target, target),
         field!("format", format, Codec::choice(&ACCESS_LOG_FORMATS)),
         field!("query", query, boolean()),
     ]
@@ -51,9 +60,18 @@ pub(crate) fn parse_target(text: &str) -> Result<AccessLogTarget, Problem> {
     }
 }
 
-fn read_target(value: &TomlValue<'_>, folder: &Path) -> Result<AccessLogTarget, Problem> {
-    Ok(match parse_target(value.string()?)? {
+fn read_target(
+    value: &TomlValue<'_>,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Option<AccessLogTarget> {
+    let target = value.string().and_then(parse_target);
+    Some(match report.accept(value.start(), target)? {
         AccessLogTarget::Stdout => AccessLogTarget::Stdout,
-        AccessLogTarget::File(path) => AccessLogTarget::File(folder.join(path)),
+        AccessLogTarget::File(path) => {
+            let path = folder.join(path);
+            report.name_file(value.start(), value.key(), &path);
+            AccessLogTarget::File(path)
+        }
     })
 }

@@ -50,6 +50,14 @@ impl Diagnostic {
         Self { location, problem }
     }
 
+    /// Returns the place, or the whole line if the problem has no place in a file.
+    pub(crate) fn once_by(&self) -> String {
+        match &self.location {
+            place @ Location::File { .. } => place.to_string(),
+            _ => self.to_string(),
+        }
+    }
+
     /// Sorts problems: those with a line from top to bottom, then the others.
     pub(crate) fn sort(diagnostics: &mut [Self]) {
         diagnostics.sort_by_key(|found| match found.location {

@@ -31,9 +31,9 @@ impl<'t> Report<'t> {
         self.add(self.location(offset), problem);
     }
 
-    /// Records that a file is named at a byte offset of the Proxyfile.
-    pub(crate) fn name_file(&mut self, offset: usize, file: &Path) {
-        self.files.add(file, self.location(offset));
+    /// Records that `key` names a file at a byte offset of the Proxyfile.
+    pub(crate) fn name_file(&mut self, offset: usize, key: &str, file: &Path) {
+        self.files.add(file, key, self.location(offset));
     }
 
     /// Returns the places at which files are named.

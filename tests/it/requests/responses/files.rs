@@ -285,6 +285,52 @@ fn check_reports_a_missing_folder() {
     assert_eq!(told.lines().count(), 1);
 }
 
+#[test]
+fn check_tells_a_file_at_each_place_that_names_it() {
+    let text = r#"
+        storage = "file:/data"
+        access-log = "/nope/folder/log"
+        error-pages = { 404 = "page.html" }
+        [[issuers]]
+        directory = "https://ca.internal/directory"
+        root = "ca.pem"
+        [sites]
+        "a.example.org" = { upstream = "localhost:1", client-auth = "ca.pem", maintenance = "page.html" }
+        "b.example.org" = { upstream = "localhost:1", client-auth = { ca = "ca.pem" } }
+        "c.example.org" = { upstream = "localhost:1", dns = { exec = "./hook" } }
+        "d.example.org" = { upstream = "localhost:1", dns = { exec = "./hook" } }
+    "#;
+    let flags = Flags::default();
+    let config = Config::from_proxyfile(Path::new("/nowhere/Proxyfile"), text, &flags).unwrap();
+    let told = config.check_files(&proxy::upstream::SystemRoots::default());
+    let told = told.unwrap_err().to_string();
+    let expected = [
+        (
+            "3:22",
+            "the access log /nope/folder/log cannot be written: ",
+        ),
+        ("4:31", "the page /nowhere/page.html cannot be read: "),
+        ("7:16", "/nowhere/ca.pem is not a readable PEM file: "),
+        (
+            "9:69",
+            "/nowhere/ca.pem is not a readable PEM file with CA certificates: ",
+        ),
+        ("9:93", "the page /nowhere/page.html cannot be read: "),
+        (
+            "10:76",
+            "/nowhere/ca.pem is not a readable PEM file with CA certificates: ",
+        ),
+        ("11:70", "the command /nowhere/./hook does not exist; "),
+        ("12:70", "the command /nowhere/./hook does not exist; "),
+    ];
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{told}");
+    for (line, (place, words)) in lines.iter().zip(expected) {
+        let start = format!("/nowhere/Proxyfile:{place}: {words}");
+        assert!(line.starts_with(&start), "{line}\n{start}");
+    }
+}
+
 #[tokio::test]
 async fn a_folder_that_has_vanished_is_a_server_error() {
     let tree = Tree::new();
