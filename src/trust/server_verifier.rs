@@ -93,6 +93,7 @@ mod tests {
     use std::time::Duration;
 
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+    use rustls::pki_types::pem::PemObject;
 
     use super::*;
 
@@ -207,6 +208,46 @@ mod tests {
             .signed_by(&KeyPair::generate().unwrap(), &issuer)
             .unwrap();
         assert_eq!(verify(&given, &nas.into(), "nas.example.org"), Ok(()));
+    }
+
+    /// Lets OpenSSL sign a certificate for `nas.example.org` by a root with a key on this curve. Returns the root and the
+    /// certificate.
+    fn signed_on(curve: &str) -> [CertificateDer<'static>; 2] {
+        let dir = tempfile::tempdir().unwrap();
+        let root = format!(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:{curve} -nodes -subj /CN=ca -sha512 -days 30 -keyout ca.key -out ca.pem"
+        );
+        let nas = "req -x509 -CA ca.pem -CAkey ca.key -newkey rsa:2048 -nodes -subj /CN=nas -sha512 -days 30 \
+            -addext subjectAltName=DNS:nas.example.org -addext basicConstraints=critical,CA:FALSE \
+            -keyout nas.key -out nas.pem";
+        for args in [&root, nas] {
+            let mut openssl = std::process::Command::new("openssl");
+            let output = openssl.args(args.split_whitespace()).current_dir(&dir);
+            let output = output.output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{told}");
+        }
+        ["ca.pem", "nas.pem"]
+            .map(|file| CertificateDer::from_pem_file(dir.path().join(file)).unwrap())
+    }
+
+    #[test]
+    fn no_signature_is_believed_by_the_name_of_its_algorithm() {
+        for curve in ["P-521", "P-256"] {
+            let [root, genuine] = signed_on(curve);
+            let [_, forged] = signed_on(curve);
+            assert_eq!(verify(&root, &genuine, "nas.example.org"), Ok(()));
+            // Given a signature of a namesake of the root, and one with a byte changed.
+            let mut damaged = genuine.to_vec();
+            *damaged.last_mut().unwrap() ^= 1;
+            for sent in [forged, damaged.into()] {
+                let refused = verify(&root, &sent, "nas.example.org").unwrap_err();
+                assert!(
+                    matches!(refused, Error::InvalidCertificate(_)),
+                    "{curve}: {refused}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -18,13 +18,15 @@ use tokio_rustls::client::TlsStream;
 
 use crate::harness::backends::h2_origin::{H2Origin, Session};
 use crate::harness::backends::web_app::App;
-use crate::harness::clients::http2_frames::{HEADERS, Http2Frames, RST_STREAM};
+use crate::harness::clients::http2_frames::{GOAWAY, HEADERS, Http2Frames, RST_STREAM};
 use crate::harness::clients::https::Client;
 use crate::harness::deadline::soon;
 use crate::harness::proxy::{Proxy, ProxySetup};
 
 /// Setting of the window of each stream.
 const INITIAL_WINDOW_SIZE: u16 = 4;
+/// Payload of a RST_STREAM with the code CANCEL.
+const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
 /// Share of one client in `stream-memory = "16m"`.
 pub(super) const SHARE: u64 = 4 << 20;
 /// Bytes of a connection besides: its own part of the streams' memory, TLS and buffers, unoptimized.
@@ -345,30 +347,26 @@ async fn requests_that_are_reset_at_the_app_end_with_goaway() {
     let proxy = ProxySetup::new().local(&app).start().await;
     let client = proxy.client().alpn("h2");
     let stream = client.connect(proxy.https(), "localhost").await.unwrap();
-    let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
-    let connection = Tasks::new().spawn(connection);
+    let (mut reading, mut sending) = Http2Frames::start(stream, &[]).await.split();
+    let goaway = reading.next_of_late(GOAWAY);
+    tokio::pin!(goaway);
     let mut resets = 0;
-    while let Ok(ready) = soon(sender.ready()).await {
-        sender = ready;
-        let request = Request::get("https://localhost/gate").body(()).unwrap();
-        let Ok((response, mut stream)) = sender.send_request(request, true) else {
-            break;
+    let goaway = loop {
+        let stream = 2 * resets + 1;
+        let reset = async {
+            sending.get(stream, "localhost", "/gate").await;
+            soon(app.gate_reached()).await;
+            sending.send(RST_STREAM, 0, stream, &CANCEL).await;
         };
-        let is_at_app = tokio::select! {
-            () = app.gate_reached() => true,
-            _ = response => false,
-        };
-        if !is_at_app {
-            break;
+        tokio::select! {
+            biased;
+            goaway = &mut goaway => break goaway,
+            () = reset => resets += 1,
         }
-        stream.send_reset(Reason::CANCEL);
-        resets += 1;
         assert!(resets < 5000);
-    }
-    let ended = soon(connection).await.unwrap().unwrap_err();
-    // The client reads the GOAWAY, or finds the connection closed while it still writes.
-    let is_calmed = ended.reason() == Some(Reason::ENHANCE_YOUR_CALM) || ended.is_io();
-    assert!(is_calmed, "{ended}");
+    };
+    let code = u32::from_be_bytes(goaway.payload[4..8].try_into().unwrap());
+    assert_eq!(Reason::from(code), Reason::ENHANCE_YOUR_CALM);
     assert!(resets >= 500, "a page that is left is no flood: {resets}");
     assert_neighbour_is_served(&proxy).await;
 }

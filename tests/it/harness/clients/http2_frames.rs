@@ -1,6 +1,6 @@
 //! A client that speaks HTTP/2 frame by frame, for what no library sends.
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, empty, join, sink, split};
 
 use crate::harness::deadline::soon;
 
@@ -41,15 +41,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2Frames<S> {
         client
     }
 
-    /// Sends one frame.
+    /// Splits the connection into one end that reads and one that sends, for a test that waits for a frame while it sends.
+    pub(crate) fn split(
+        self,
+    ) -> (
+        Http2Frames<impl AsyncRead + AsyncWrite + Unpin>,
+        Http2Frames<impl AsyncRead + AsyncWrite + Unpin>,
+    ) {
+        let (reading, sending) = split(self.stream);
+        let reading = Http2Frames {
+            stream: join(reading, sink()),
+        };
+        let sending = Http2Frames {
+            stream: join(empty(), sending),
+        };
+        (reading, sending)
+    }
+
+    /// Sends one frame. A connection that the proxy has closed is no failure here: what it sent before says why.
     pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let mut frame = len[1..].to_vec();
         frame.extend([kind, flags]);
         frame.extend(stream.to_be_bytes());
         frame.extend(payload);
-        self.stream.write_all(&frame).await.unwrap();
-        self.stream.flush().await.unwrap();
+        if self.stream.write_all(&frame).await.is_ok() {
+            let _ = self.stream.flush().await;
+        }
     }
 
     /// Sends a head or trailers, without compression.
@@ -90,12 +108,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2Frames<S> {
 
     /// Reads the next frame that does not concern the connection's settings. Returns `None` at the end of the connection.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
+        soon(self.next_late()).await
+    }
+
+    async fn next_late(&mut self) -> Option<Frame> {
         loop {
             let mut head = [0; 9];
-            soon(self.stream.read_exact(&mut head)).await.ok()?;
+            self.stream.read_exact(&mut head).await.ok()?;
             let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
             let mut payload = vec![0; len as usize];
-            soon(self.stream.read_exact(&mut payload)).await.ok()?;
+            self.stream.read_exact(&mut payload).await.ok()?;
             let kind = head[3];
             if ![SETTINGS, PING, WINDOW_UPDATE].contains(&kind) {
                 return Some(Frame {
@@ -103,6 +125,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2Frames<S> {
                     stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
                     payload,
                 });
+            }
+        }
+    }
+
+    /// Reads up to the next frame of this type, which may come as late as the test lets it.
+    pub(crate) async fn next_of_late(&mut self, kind: u8) -> Frame {
+        loop {
+            let frame = self.next_late().await.expect("the connection is open");
+            if frame.kind == kind {
+                return frame;
             }
         }
     }
