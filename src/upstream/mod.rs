@@ -5,6 +5,7 @@ mod address;
 mod backend;
 mod balance;
 mod body;
+mod certificate_fix;
 mod connection;
 mod dns;
 mod error;

@@ -139,6 +139,7 @@ mod upstreams {
     mod srv;
     mod timeouts;
     mod tls;
+    mod tls_port;
     mod unix_socket;
 }
 

@@ -103,14 +103,22 @@ impl FileError {
 struct BadFile {
     path: PathBuf,
     error: FileError,
+    /// Keys that name the file; none if any key may.
+    keys: &'static [&'static str],
 }
 
 impl BadFile {
     fn new(path: &Path, error: impl Into<FileError>) -> Self {
+        let error = error.into();
         Self {
             path: path.to_owned(),
-            error: error.into(),
+            keys: error.keys(),
+            error,
         }
+    }
+
+    fn at(self, keys: &'static [&'static str]) -> Self {
+        Self { keys, ..self }
     }
 }
 
@@ -128,8 +136,8 @@ impl Config {
     /// Returns a problem for each place at which the Proxyfile names a file that cannot be used.
     pub(crate) fn file_problems(&self, system: &SystemRoots) -> Vec<Diagnostic> {
         let mut problems = Vec::new();
-        for BadFile { path, error } in self.bad_files(system) {
-            for place in self.file_places.of(&path, error.keys()) {
+        for BadFile { path, error, keys } in self.bad_files(system) {
+            for place in self.file_places.of(&path, keys) {
                 let problem = Problem::File(error.to_string());
                 problems.push(Diagnostic::new(place, problem));
             }
@@ -177,7 +185,7 @@ fn check_action(action: &SiteAction, system: &SystemRoots) -> Option<BadFile> {
                 path: path.clone(),
                 source,
             };
-            Some(BadFile { path, error })
+            Some(BadFile::new(&path, error))
         }
         SiteAction::Redirect(_) | SiteAction::Respond(_) => None,
     }
@@ -224,7 +232,7 @@ fn check_upstream(
     let error = checked.err()?;
     let path = error.path().unwrap_or_else(|| Path::new("")).to_owned();
     let error = FileError::Upstream { error };
-    Some(BadFile { path, error })
+    Some(BadFile::new(&path, error))
 }
 
 fn check_command(path: &Path) -> Option<BadFile> {
@@ -263,17 +271,20 @@ fn check_pair(files: &TlsFiles) -> Vec<BadFile> {
     let (chain, key) = match (fs::read(&files.cert), fs::read(&files.key)) {
         (Ok(chain), Ok(key)) => (chain, key),
         (chain, key) => {
-            let failed = [(&files.cert, chain.err()), (&files.key, key.err())];
+            let failed = [
+                (&files.cert, chain.err(), &["cert"]),
+                (&files.key, key.err(), &["key"]),
+            ];
             let failed = failed.into_iter();
             return failed
-                .filter_map(|(path, source)| Some(unreadable(path, source?.into())))
+                .filter_map(|(path, source, key)| Some(unreadable(path, source?.into()).at(key)))
                 .collect();
         }
     };
     let certificates = pem::certificates(&chain).err();
-    let certificates = certificates.map(|error| unreadable(&files.cert, error));
+    let certificates = certificates.map(|error| unreadable(&files.cert, error).at(&["cert"]));
     let keys = pem::private_keys(&key).err();
-    let keys = keys.map(|error| unreadable(&files.key, error));
+    let keys = keys.map(|error| unreadable(&files.key, error).at(&["key"]));
     let damaged: Vec<_> = certificates.into_iter().chain(keys).collect();
     if !damaged.is_empty() {
         return damaged;
