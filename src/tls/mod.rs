@@ -5,6 +5,7 @@ mod acceptor;
 mod client_auth;
 mod distinguished_name;
 mod error;
+mod pieces;
 mod refusal_log;
 mod server_config;
 mod sni_lookup;

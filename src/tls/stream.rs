@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::pieces::Pieces;
 use super::stream_buffers::{Buffer, PIECE, StreamBuffers};
 
 /// Plaintext bytes of a full record (RFC 8446 section 5.1).
@@ -37,6 +38,8 @@ pub struct TlsStream<S> {
     unsent: usize,
     /// `true` from the moment when the socket took not all until it has.
     is_blocked: bool,
+    /// `true` once the socket has taken bytes since something was last written.
+    has_progressed: bool,
     /// `true` once nothing more may be written.
     is_shut_down: bool,
     /// `true` once the client has broken the protocol, or has said that we did.
@@ -65,6 +68,7 @@ where
             gathered: None,
             unsent: 0,
             is_blocked: false,
+            has_progressed: false,
             is_shut_down: false,
             has_failed: false,
             has_grown: false,
@@ -192,7 +196,10 @@ where
             };
             match self.connection.write_tls(&mut socket) {
                 Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
-                Ok(sent) => self.unsent = self.unsent.saturating_sub(sent),
+                Ok(sent) => {
+                    self.unsent = self.unsent.saturating_sub(sent);
+                    self.has_progressed = true;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.is_blocked = true;
                     return Poll::Pending;
@@ -259,8 +266,8 @@ where
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
-    /// Takes what is written. While the socket does not take all of it, more is taken only in place of whole records that the
-    /// socket has taken. So a client that reads slowly is seen to read.
+    /// Takes what is written. While the socket does not take all of it, more is taken only after the socket has taken bytes, and
+    /// beyond a limit only in place of whole records. So a client is seen to read if it does, however slowly, and only then.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -270,14 +277,17 @@ where
         if this.is_shut_down {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
-        if (this.is_blocked || this.unsent >= BATCH)
-            && this.poll_send(cx)?.is_pending()
-            && this.unsent > BATCH - RECORD
-        {
-            // A connection whose client does not read keeps no buffer of its worker.
-            this.encrypt_gathered()?;
-            return Poll::Pending;
+        if (this.is_blocked || this.unsent >= BATCH) && this.poll_send(cx)?.is_pending() {
+            if this.unsent > BATCH - RECORD {
+                // A connection that holds this much keeps no buffer of its worker.
+                this.encrypt_gathered()?;
+                return Poll::Pending;
+            }
+            if !this.has_progressed {
+                return Poll::Pending;
+            }
         }
+        this.has_progressed = false;
         let mut pieces = Pieces::new(bufs);
         let all = pieces.left;
         while pieces.left > 0 && this.unsent < BATCH {
@@ -296,6 +306,10 @@ where
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.is_blocked {
+            // Small writes that come meanwhile share a record.
+            ready!(this.poll_send(cx))?;
+        }
         this.encrypt_gathered()?;
         ready!(this.poll_send(cx))?;
         Pin::new(&mut this.io).poll_flush(cx)
@@ -315,40 +329,6 @@ where
             Err(error) if error.kind() == ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
         }
-    }
-}
-
-/// Slices that are written, piece by piece.
-struct Pieces<'a> {
-    bufs: std::slice::Iter<'a, IoSlice<'a>>,
-    /// The rest of the slice that was begun.
-    begun: &'a [u8],
-    /// Bytes in all slices.
-    left: usize,
-}
-
-impl<'a> Pieces<'a> {
-    fn new(bufs: &'a [IoSlice<'a>]) -> Self {
-        Self {
-            left: bufs.iter().map(|buf| buf.len()).sum(),
-            bufs: bufs.iter(),
-            begun: &[],
-        }
-    }
-
-    /// Takes the next piece, of at most `most` bytes. Returns `None` if nothing is left or `most` is 0.
-    fn next(&mut self, most: usize) -> Option<&'a [u8]> {
-        if most == 0 {
-            return None;
-        }
-        while self.begun.is_empty() {
-            self.begun = self.bufs.next()?;
-        }
-        let len = self.begun.len().min(PIECE).min(most);
-        let (piece, rest) = self.begun.split_at(len);
-        self.begun = rest;
-        self.left -= len;
-        Some(piece)
     }
 }
 
@@ -823,6 +803,53 @@ mod tests {
         pair.write_all(&body[taken..]);
         pair.flush_all();
         assert!(pair.client_receives().0 == body);
+    }
+
+    #[test]
+    fn a_client_that_reads_nothing_is_seen_to_read_nothing() {
+        let mut pair = Pair::new(&TLS13);
+        (pair.stream.io.room, pair.stream.io.room_later) = (10, 0);
+        let body = body(1000);
+        pair.write_all(&body);
+        assert!(pair.flush().is_pending());
+        // The socket has taken a part, so something may be written once.
+        pair.write_all(b"first ");
+        for _ in 0..3 {
+            assert!(pair.flush().is_pending());
+            assert!(pair.write(b"x").is_pending(), "the client reads nothing");
+        }
+        pair.stream.io.room = 1;
+        assert!(pair.flush().is_pending());
+        pair.write_all(b"second ");
+        assert!(pair.write(b"x").is_pending(), "the client stopped again");
+
+        (pair.stream.io.room, pair.stream.io.room_later) = (usize::MAX, usize::MAX);
+        pair.write_all(b"third");
+        pair.flush_all();
+        let all = [&body[..], b"first second third"].concat();
+        assert!(pair.client_receives().0 == all);
+        assert!(pair.holds_no_buffer());
+    }
+
+    #[test]
+    fn small_writes_that_wait_for_the_socket_share_a_record() {
+        let mut pair = Pair::new(&TLS13);
+        (pair.stream.io.room, pair.stream.io.room_later) = (10, 0);
+        let body = body(1000);
+        pair.write_all(&body);
+        assert!(pair.flush().is_pending());
+        for _ in 0..100 {
+            pair.stream.io.room = 1;
+            pair.write_all(b"xy");
+            assert!(pair.flush().is_pending());
+            assert!(pair.write(b"z").is_pending());
+        }
+
+        (pair.stream.io.room, pair.stream.io.room_later) = (usize::MAX, usize::MAX);
+        assert!(matches!(pair.flush(), Poll::Ready(Ok(()))));
+        assert_eq!(pair.stream.io.records().len(), 2);
+        assert!(pair.client_receives().0 == [&body[..], &b"xy".repeat(100)].concat());
+        assert!(pair.holds_no_buffer());
     }
 
     #[test]
