@@ -109,7 +109,7 @@ impl<E> LogGroup<E> {
         format!("{}{more}", self.names.join(", "))
     }
 
-    /// What happened to the first name.
+    /// Event of the first name.
     pub fn first(&self) -> &E {
         &self.first
     }

@@ -1,4 +1,4 @@
-//! What is written in one call, piece by piece. Knows no TLS.
+//! Bytes of one write call, piece by piece. Knows no TLS.
 
 use std::io::IoSlice;
 

@@ -1,6 +1,6 @@
 //! The byte stream of a client after its handshake, encrypted by rustls. Knows no HTTP.
 //!
-//! What is written is gathered until it is flushed: small writes share a record, and several records share a system call.
+//! Written bytes are gathered until they are flushed: small writes share a record, and several records share a system call.
 //! Reading never writes and writing never reads, except for the alert that says why the connection failed.
 
 use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
@@ -394,7 +394,7 @@ mod tests {
         outgoing: Vec<u8>,
         /// Bytes that are taken until the next call that would block.
         room: usize,
-        /// The same after that call.
+        /// Room after that call.
         room_later: usize,
         writes: usize,
         write_error: Option<ErrorKind>,

@@ -1,4 +1,4 @@
-//! What is wrong with the certificate of a backend, in words with the fix.
+//! Faults of the certificate of a backend, in words with the fix.
 
 use std::borrow::Cow;
 

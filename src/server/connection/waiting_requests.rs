@@ -40,7 +40,7 @@ pub(super) struct Turn {
     pub(super) outcome: Outcome,
 }
 
-/// What becomes of a request that has waited.
+/// Outcome of a request that has waited.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outcome {
     /// It has memory now.
