@@ -8,10 +8,8 @@ use tokio::task::spawn_blocking;
 use super::configured_names::ConfiguredNames;
 use super::error::Error;
 use super::name_state::NameState;
-use super::process_commands::ProcessCommands;
 use super::response::{
-    AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Reloaded, Report, Status,
-    Stopped, time,
+    AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report, Status, time,
 };
 use super::stats::Stats;
 use crate::certs::issuer::roll_account_keys;
@@ -33,7 +31,6 @@ pub struct Operations {
     issuers: Option<Issuers>,
     names: Option<Arc<ConfiguredNames>>,
     stats: Option<Stats>,
-    process: Option<ProcessCommands>,
 }
 
 /// The records of one name in storage.
@@ -74,7 +71,6 @@ impl Operations {
             issuers: None,
             names: None,
             stats: None,
-            process: None,
         }
     }
 
@@ -82,13 +78,6 @@ impl Operations {
     #[must_use]
     pub fn with_stats(mut self, stats: Stats) -> Self {
         self.stats = Some(stats);
-        self
-    }
-
-    /// Adds the process, which can be reloaded and stopped.
-    #[must_use]
-    pub fn with_process(mut self, process: ProcessCommands) -> Self {
-        self.process = Some(process);
         self
     }
 
@@ -119,18 +108,6 @@ impl Operations {
         // Off this runtime, which must answer challenges on port 80 meanwhile: many names take a while.
         let status = spawn_blocking(move || stats.status()).await;
         status.map_err(Error::Abandoned)
-    }
-
-    /// Has the process read its configuration again. Returns what has changed.
-    pub async fn reload(&self) -> Result<Reloaded, Error> {
-        let process = self.process.as_ref().ok_or(Error::NeedsProxy)?;
-        process.reload().await
-    }
-
-    /// Stops the process, and waits until its connections have ended or are cut.
-    pub async fn stop(&self) -> Result<Stopped, Error> {
-        let process = self.process.as_ref().ok_or(Error::NeedsProxy)?;
-        process.stop().await
     }
 
     /// Returns the names after `after` in order: the stored ones, and the configured ones of a running proxy.

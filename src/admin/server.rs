@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::certificate_operations::Operations;
 use super::connection::{accept_connections, serve_connection};
 use super::error::Error;
+use super::process_commands::ProcessCommands;
 use super::request::AdminRequest;
 use super::response::{Refused, RevokeRequest};
 use super::socket::Socket;
@@ -33,38 +34,48 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(900);
 /// Serves the admin socket.
 #[derive(Debug)]
 pub struct Server {
-    operations: Arc<Operations>,
+    resources: Arc<Resources>,
     tasks: Tasks,
 }
 
+/// What requests are about: certificates, and the process.
+#[derive(Debug)]
+struct Resources {
+    operations: Operations,
+    process: ProcessCommands,
+}
+
 impl Server {
-    /// Answers requests with `operations`, each in one of `tasks`.
+    /// Answers requests with `operations` and `process`, each in one of `tasks`.
     #[must_use]
-    pub fn new(operations: Operations, tasks: Tasks) -> Self {
+    pub fn new(operations: Operations, process: ProcessCommands, tasks: Tasks) -> Self {
         Self {
-            operations: Arc::new(operations),
+            resources: Arc::new(Resources {
+                operations,
+                process,
+            }),
             tasks,
         }
     }
 
     /// Serves until the process stops.
     pub async fn run(self, socket: Socket) {
-        let operations = self.operations;
-        let serve = move |stream| serve(Arc::clone(&operations), stream);
+        let resources = self.resources;
+        let serve = move |stream| serve(Arc::clone(&resources), stream);
         accept_connections(socket, "admin socket", self.tasks, serve).await;
     }
 }
 
-async fn serve(operations: Arc<Operations>, stream: UnixStream) {
+async fn serve(resources: Arc<Resources>, stream: UnixStream) {
     let service = service_fn(|request: Request<Incoming>| {
-        let operations = Arc::clone(&operations);
-        async move { Ok::<_, Infallible>(respond(&operations, request).await) }
+        let resources = Arc::clone(&resources);
+        async move { Ok::<_, Infallible>(respond(&resources, request).await) }
     });
     serve_connection(stream, service, CONNECTION_TIMEOUT).await;
 }
 
-async fn respond(operations: &Operations, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    answer(operations, request).await.unwrap_or_else(|error| {
+async fn respond(resources: &Resources, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    answer(resources, request).await.unwrap_or_else(|error| {
         let refused = Refused {
             error: error.to_string(),
         };
@@ -79,9 +90,13 @@ async fn respond(operations: &Operations, request: Request<Incoming>) -> Respons
 }
 
 async fn answer(
-    operations: &Operations,
+    resources: &Resources,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Error> {
+    let Resources {
+        operations,
+        process,
+    } = resources;
     let (head, body) = request.into_parts();
     Ok(match AdminRequest::parse(&head)? {
         AdminRequest::List { after, limit } => {
@@ -95,8 +110,8 @@ async fn answer(
         }
         AdminRequest::Status => json(&operations.status().await?),
         AdminRequest::Rollover => json(&operations.roll_account_keys().await?),
-        AdminRequest::Reload => json(&operations.reload().await?),
-        AdminRequest::Stop => json(&operations.stop().await?),
+        AdminRequest::Reload => json(&process.reload().await?),
+        AdminRequest::Stop => json(&process.stop().await?),
     })
 }
 

@@ -43,9 +43,8 @@ impl AdminEndpoints {
             tasks.spawn(metrics_server.run(listener));
         }
         if let Some(socket) = self.socket {
-            let operations = Operations::live(stats.manager.clone());
-            let operations = operations.with_stats(stats).with_process(process);
-            tasks.spawn(Server::new(operations, tasks.clone()).run(socket));
+            let operations = Operations::live(stats.manager.clone()).with_stats(stats);
+            tasks.spawn(Server::new(operations, process, tasks.clone()).run(socket));
         }
         RunningAdmin { tasks, commands }
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::error::Error as _;
 use std::io::Write;
+use std::mem;
 use std::pin::pin;
 
 use tokio::sync::{mpsc, oneshot};
@@ -42,10 +43,11 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<
         commands: app.take_commands(),
         signals,
         reloads: VecDeque::new(),
+        must_reopen: false,
     };
     let (name, asker) = match until_stopped(&mut app, file, log, &mut requests).await {
         StopRequest::Signal(name) => (name, None),
-        StopRequest::Command(asker) => ("none: proxy stop", Some(asker)),
+        StopRequest::Command(asker) => ("proxy stop", Some(asker)),
     };
     let Requests {
         mut signals,
@@ -54,13 +56,13 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<
     } = requests;
     // Commands that come now are told that the proxy stops.
     drop(commands);
-    info!(signal = name, "draining");
+    info!(by = name, "draining");
     tokio::select! {
         cut = app.stop(asker) => match cut {
             0 => info!("stopped"),
             cut => warn!(cut, "stopped: some connections were cut at the end of the drain"),
         },
-        name = signals.stop.next() => warn!(signal = name, "stopped at once"),
+        name = signals.stop.next() => warn!(by = name, "stopped at once"),
     }
     Ok(())
 }
@@ -82,16 +84,16 @@ struct Requests {
     commands: mpsc::Receiver<ProcessCommand>,
     /// Reloads that wait for the one before them.
     reloads: VecDeque<ReloadAsker>,
+    /// `true` if the file of the access log was moved.
+    must_reopen: bool,
 }
 
 impl Requests {
-    /// Waits for the next request. `Some` if it asks for the end. Without `app`, the access log is reopened later. Cancel safe.
-    async fn next(&mut self, app: Option<&App>) -> Option<StopRequest> {
+    /// Waits for the next request, and returns it if it asks for the end. Others are kept. Cancel safe.
+    async fn next(&mut self) -> Option<StopRequest> {
         tokio::select! {
             name = self.signals.stop.next() => return Some(StopRequest::Signal(name)),
-            _ = self.signals.reopen.recv(), if app.is_some() => if let Some(app) = app {
-                app.reopen_access_log();
-            },
+            _ = self.signals.reopen.recv() => self.must_reopen = true,
             _ = self.signals.reload.recv() => self.reloads.push_back(None),
             Some(command) = self.commands.recv() => match command {
                 // Who has given up must not have it done later.
@@ -113,8 +115,11 @@ async fn until_stopped(
     requests: &mut Requests,
 ) -> StopRequest {
     loop {
+        if mem::take(&mut requests.must_reopen) {
+            app.reopen_access_log();
+        }
         let Some(asker) = requests.reloads.pop_front() else {
-            if let Some(stop) = requests.next(Some(app)).await {
+            if let Some(stop) = requests.next().await {
                 return stop;
             }
             continue;
@@ -123,7 +128,7 @@ async fn until_stopped(
         let result = loop {
             tokio::select! {
                 result = &mut reloading => break result,
-                stop = requests.next(None) => if let Some(stop) = stop {
+                stop = requests.next() => if let Some(stop) = stop {
                     return stop;
                 },
             }
