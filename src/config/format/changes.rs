@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use toml::{Table, Value};
 
-use super::listing::explain;
+use super::listing::list;
 use crate::config::model::{Config, SiteConfig};
 
 /// Differences between two configurations, in the order of the file that lists them.
@@ -39,11 +39,27 @@ pub struct SettingChange {
 }
 
 impl ConfigChanges {
-    /// Compares two configurations. Takes a while if they have many sites.
+    /// Compares two configurations.
     #[must_use]
     pub fn between(before: &Config, after: &Config) -> Self {
-        let (former, listed) = (listed(before), listed(after));
-        let mut changes = Self::of_sites(before, after, &former, &listed);
+        let SiteDifferences {
+            added,
+            removed,
+            changed,
+        } = SiteDifferences::between(&before.sites, &after.sites);
+        // Only these sites: a file may have thousands.
+        let former = listed(before, changed.iter().map(|(site, _)| *site));
+        let listed = listed(after, changed.iter().map(|(_, site)| *site));
+        let changed = changed.iter().map(|(_, site)| SiteChange {
+            name: site.pattern.to_string(),
+            keys: changed_keys(site_table(&former, site), site_table(&listed, site)),
+        });
+        let mut changes = Self {
+            added,
+            removed,
+            changed: changed.collect(),
+            settings: Vec::new(),
+        };
         let (former, listed) = (settings(former), settings(listed));
         let mut keys: Vec<_> = former.iter().chain(&listed).map(|(key, _)| key).collect();
         keys.sort_unstable();
@@ -81,29 +97,6 @@ impl ConfigChanges {
         }
     }
 
-    fn of_sites(before: &Config, after: &Config, former: &Table, listed: &Table) -> Self {
-        let mut left: HashMap<_, _> = before
-            .sites
-            .iter()
-            .map(|site| (&site.pattern, site))
-            .collect();
-        let mut changes = Self::default();
-        for site in &after.sites {
-            match left.remove(&site.pattern) {
-                None => changes.added.push(site.pattern.to_string()),
-                Some(other) if other == site => {}
-                Some(_) => changes.changed.push(SiteChange {
-                    name: site.pattern.to_string(),
-                    keys: changed_keys(site_table(former, site), site_table(listed, site)),
-                }),
-            }
-        }
-        let removed = before.sites.iter().map(|site| &site.pattern);
-        let removed = removed.filter(|name| left.contains_key(name));
-        changes.removed = removed.map(ToString::to_string).collect();
-        changes
-    }
-
     /// `true` if nothing differs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -111,10 +104,38 @@ impl ConfigChanges {
     }
 }
 
-/// The listing of a configuration as a table.
-fn listed(config: &Config) -> Table {
+/// Sites that differ, by their names. Those that have changed come with their former settings.
+struct SiteDifferences<'c> {
+    added: Vec<String>,
+    removed: Vec<String>,
+    changed: Vec<(&'c SiteConfig, &'c SiteConfig)>,
+}
+
+impl<'c> SiteDifferences<'c> {
+    fn between(before: &'c [SiteConfig], after: &'c [SiteConfig]) -> Self {
+        let mut left: HashMap<_, _> = before.iter().map(|site| (&site.pattern, site)).collect();
+        let (mut added, mut changed) = (Vec::new(), Vec::new());
+        for site in after {
+            match left.remove(&site.pattern) {
+                None => added.push(site.pattern.to_string()),
+                Some(former) if former == site => {}
+                Some(former) => changed.push((former, site)),
+            }
+        }
+        let removed = before.iter().map(|site| &site.pattern);
+        let removed = removed.filter(|name| left.contains_key(name));
+        Self {
+            removed: removed.map(ToString::to_string).collect(),
+            added,
+            changed,
+        }
+    }
+}
+
+/// The listing of a configuration with these of its sites, as a table.
+fn listed<'s>(config: &Config, sites: impl Iterator<Item = &'s SiteConfig>) -> Table {
     // A listing is always valid TOML.
-    toml::from_str(&explain(config, "")).unwrap_or_default()
+    toml::from_str(&list(config, "", sites)).unwrap_or_default()
 }
 
 fn site_table<'t>(listed: &'t Table, site: &SiteConfig) -> Option<&'t Table> {

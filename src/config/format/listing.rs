@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::config::fields::{self, Field};
-use crate::config::model::{Config, SharedWildcards, scalar_fields};
+use crate::config::model::{Config, SharedWildcards, SiteConfig, scalar_fields};
 use crate::config::value::TrustedPeer;
 
 /// Column of the comment after a value.
@@ -25,6 +25,15 @@ const UNSET: [(&str, &str); 6] = [
 /// Lists the configuration as a Proxyfile, which is valid except for its secrets. `source` is the origin to print.
 #[must_use]
 pub fn explain(config: &Config, source: impl Display) -> String {
+    list(config, source, &config.sites)
+}
+
+/// Lists the configuration with only some of its sites.
+pub(super) fn list<'s>(
+    config: &Config,
+    source: impl Display,
+    sites: impl IntoIterator<Item = &'s SiteConfig>,
+) -> String {
     let mut listing = Listing::new(config);
     listing.line(format_args!(
         "# Effective configuration of {source}, including defaults. This listing is a valid Proxyfile, except for its secrets."
@@ -43,7 +52,7 @@ pub fn explain(config: &Config, source: impl Display) -> String {
     listing.table("upstreams", &fields::upstream_options(), &config.upstreams);
     listing.table("log", &fields::log(), &config.log);
     listing.write_access_log();
-    for site in &config.sites {
+    for site in sites {
         listing.write_site(site);
     }
     listing.text
