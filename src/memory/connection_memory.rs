@@ -3,12 +3,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-
-use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use super::client_memory::{ClientMemory, SHARE, SHARE_FOR_RUNNING, SHARE_FOR_WINDOWS};
+use super::release_signal::ReleaseSignal;
 
 /// Bytes that every connection may hold, so that ordinary ones touch no counter that other cores use.
 const OWN: usize = 64 * 1024;
@@ -20,8 +17,6 @@ const SMALL_BLOCK: usize = 16 * 1024;
 const UNITS: [usize; 2] = [BLOCK, SMALL_BLOCK];
 /// Bytes from which on a connection is busy.
 const BUSY: usize = 4 * OWN;
-/// Time after which a task that waits looks for memory that other connections have given back.
-const RECHECK: Duration = Duration::from_millis(250);
 
 /// Memory of one connection.
 #[derive(Debug)]
@@ -30,9 +25,7 @@ pub struct ConnectionMemory {
     used: AtomicUsize,
     /// Bytes drawn from the client's share.
     drawn: AtomicUsize,
-    /// Tasks that wait until there is no debt.
-    waiting: AtomicUsize,
-    given_back: Notify,
+    given_back: ReleaseSignal,
 }
 
 impl ConnectionMemory {
@@ -43,8 +36,7 @@ impl ConnectionMemory {
             client,
             used: AtomicUsize::new(0),
             drawn: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
-            given_back: Notify::new(),
+            given_back: ReleaseSignal::default(),
         })
     }
 
@@ -101,18 +93,16 @@ impl ConnectionMemory {
     /// Waits until the connection has no debt. That never takes forever: what it holds is written, or reset because the client
     /// does not read it.
     pub(super) async fn repaid(self: Arc<Self>) {
-        let _waiting = Waiting::new(&self.waiting);
         while !self.repay() {
-            let _ = timeout(RECHECK, self.given_back.notified()).await;
+            self.given_back.wait().await;
         }
         // The next one that waits may go on too, unless this one makes a new debt.
-        self.given_back.notify_one();
+        self.given_back.tell();
     }
 
     /// Waits until the connection gives some back, or until another connection of its client may have done so.
     pub async fn given_back(self: Arc<Self>) {
-        let _waiting = Waiting::new(&self.waiting);
-        let _ = timeout(RECHECK, self.given_back.notified()).await;
+        self.given_back.wait().await;
     }
 
     fn repay(&self) -> bool {
@@ -163,9 +153,7 @@ impl ConnectionMemory {
         if drawn > 0 {
             self.return_spare(used, drawn);
         }
-        if self.waiting.load(Ordering::Relaxed) > 0 {
-            self.given_back.notify_one();
-        }
+        self.given_back.tell();
     }
 
     /// Gives back to the client's share what is not needed, once it is all or much. A connection stays on one worker, so that
@@ -239,26 +227,14 @@ impl Drop for HeldMemory {
     }
 }
 
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::time::Instant;
 
     use super::super::StreamMemory;
+    use super::super::release_signal::RECHECK;
     use super::*;
 
     fn memories(limit: usize) -> [Arc<ConnectionMemory>; 2] {

@@ -4,6 +4,7 @@ mod client_memory;
 mod connection_memory;
 mod held_bytes;
 mod held_sizes;
+mod release_signal;
 mod repayment;
 mod upload_window;
 
@@ -14,5 +15,6 @@ pub use held_sizes::{
     ChunkSizes, RUNNING_SIZE, SMALL_HEAD, TUNNEL_SIZE, WAITING_SIZE, head_size, piece_size,
     request_head_size, small_upload_size,
 };
+pub use release_signal::{RECHECK, ReleaseSignal};
 pub use repayment::Repayment;
 pub use upload_window::{Upload, UploadWindow};

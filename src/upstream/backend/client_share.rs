@@ -5,16 +5,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::time::timeout;
 
+use crate::memory::ReleaseSignal;
 use crate::upstream::connection::ConnectionHolder;
-
-/// Time after which a waiting client looks for connections that others have released.
-const RECHECK: Duration = Duration::from_millis(250);
 
 /// Connections to backends that one client holds, over all its own connections.
 ///
@@ -24,8 +19,7 @@ const RECHECK: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub struct ClientShare {
     held: AtomicUsize,
-    waiting: AtomicUsize,
-    released: Notify,
+    released: ReleaseSignal,
 }
 
 impl ClientShare {
@@ -40,16 +34,9 @@ impl ClientShare {
         None
     }
 
-    fn notify(&self) {
-        if self.waiting.load(Ordering::Relaxed) > 0 {
-            self.released.notify_one();
-        }
-    }
-
     /// Waits until it may be possible to take a connection or a place.
     pub(in crate::upstream) async fn released(&self) {
-        let _waiting = Waiting::new(&self.waiting);
-        let _ = timeout(RECHECK, self.released.notified()).await;
+        self.released.wait().await;
     }
 }
 
@@ -59,14 +46,14 @@ pub(in crate::upstream) struct HeldConnection(Arc<ClientShare>);
 
 impl ConnectionHolder for HeldConnection {
     fn stream_ended(&self) {
-        self.0.notify();
+        self.0.released.tell();
     }
 }
 
 impl Drop for HeldConnection {
     fn drop(&mut self) {
         self.0.held.fetch_sub(1, Ordering::Relaxed);
-        self.0.notify();
+        self.0.released.tell();
     }
 }
 
@@ -158,28 +145,16 @@ impl Drop for CountedPlace {
             }
         }
         drop(counts);
-        self.client.notify();
-    }
-}
-
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.client.released.tell();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::memory::RECHECK;
 
     /// Takes as many connections of `free` as the client gets.
     fn take_all(client: &Arc<ClientShare>, free: &mut usize) -> Vec<HeldConnection> {
