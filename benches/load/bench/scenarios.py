@@ -119,7 +119,8 @@ class Scenario:
             return None
 
     def warm_up(self, session, label):
-        raise NotImplementedError
+        """True if the scenario can begin; by default it needs no warm-up."""
+        return True
 
     def measure(self, session, label):
         raise NotImplementedError
@@ -166,9 +167,6 @@ class Idle(Scenario):
         super().__init__(name, title, bar)
         self.protocol = protocol
 
-    def warm_up(self, session, label):
-        return True
-
     def measure(self, session, label):
         peer = session.starter.start(label)
         with peer.process:
@@ -187,9 +185,6 @@ class Cold(Scenario):
     columns = ["cpu_us", "user_us", "system_us", "kib"]
     figure, unit = "cpu_us", "us of CPU per connection"
 
-    def warm_up(self, session, label):
-        return True
-
     def measure(self, session, label):
         peer = session.starter.start(label)
         with peer.process:
@@ -197,7 +192,9 @@ class Cold(Scenario):
             with session.loads.hold(peer, IDLE, "h1", RATE) as holder:
                 spent = peer.process.usage() - before
                 kib = (settled(peer.process) - memory) / IDLE
-                holder.release()
+                still_open = holder.release()["still_open"]
+        if still_open < IDLE:
+            raise Failure(label, f"it closed {IDLE - still_open} of {IDLE} connections", peer.process.log)
         user, system = spent.user / IDLE, spent.system / IDLE
         return {"cpu_us": user + system, "user_us": user, "system_us": system, "kib": kib}
 
@@ -207,9 +204,6 @@ class Events(Scenario):
 
     columns = ["cpu_us", "user_us", "system_us", "kib"]
     figure, unit = "cpu_us", "us of CPU per event"
-
-    def warm_up(self, session, label):
-        return True
 
     def measure(self, session, label):
         peer = session.starter.start(label)
@@ -237,9 +231,6 @@ class FirstHandshake(Scenario):
 
     def rounds(self, session):
         return min(3, session.options.rounds)
-
-    def warm_up(self, session, label):
-        return True
 
     def measure(self, session, label):
         millis = sorted(first_handshakes(session, label, 5 if session.options.quick else 20))
