@@ -16,7 +16,7 @@ pub enum HeaderChangeError {
     #[error("`{0}` is not a valid header name; use a form like `X-Frame-Options`")]
     Name(String),
     /// The field frames or routes a message, or only the proxy may set it.
-    #[error("`{0}` is set by the proxy and cannot be changed; remove it here")]
+    #[error("`{0}` is set by the proxy and cannot be changed; {fix}", fix = fix_of_owned(.0))]
     Owned(HeaderName),
     /// The value has control characters.
     #[error("the value of `{0}` has a character that headers cannot have; use visible ASCII")]
@@ -24,6 +24,15 @@ pub enum HeaderChangeError {
     /// The value has an unknown placeholder.
     #[error(transparent)]
     Placeholder(#[from] PlaceholderError),
+}
+
+/// Says what to do instead of changing a field that the proxy sets.
+fn fix_of_owned(name: &HeaderName) -> &'static str {
+    if *name == HOST {
+        "remove it here, and set `upstream-options.host`"
+    } else {
+        "remove it here"
+    }
 }
 
 /// Placeholder for a fact of the request.
