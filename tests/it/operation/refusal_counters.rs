@@ -36,7 +36,8 @@ fn sites(app: &App, limits: &str) -> String {
 async fn status1(proxy: &Proxy, request: &str) -> String {
     let client = proxy.client().alpn("http/1.1");
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
+    // The proxy may answer and close before it has read everything. What it has sent until then can be read all the same.
+    let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = soon(stream.read_to_end(&mut answer)).await;
     let answer = String::from_utf8_lossy(&answer);
