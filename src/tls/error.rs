@@ -47,10 +47,17 @@ pub enum Error {
 fn cause(error: &io::Error) -> String {
     let source = error.get_ref().and_then(|source| source.downcast_ref());
     match source.and_then(UnknownCertificate::of) {
-        Some(unknown) => format!(
-            "no CA in the file of `client-auth` has signed the client's certificate; add it to that file to let it in, if its SHA-256 is {}",
-            unknown.fingerprint()
-        ),
+        Some(unknown) => {
+            let cause = match unknown.old_version() {
+                Some(version) => format!(
+                    "the client's certificate has X.509 version {version}, for which no CA in the file of `client-auth` can vouch"
+                ),
+                None => "no CA in the file of `client-auth` has signed the client's certificate"
+                    .to_owned(),
+            };
+            let fingerprint = unknown.fingerprint();
+            format!("{cause}; add it to that file to let it in, if its SHA-256 is {fingerprint}")
+        }
         None => error.to_string(),
     }
 }

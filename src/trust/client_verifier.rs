@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use super::given_roots::{GivenRoots, check_time};
+use super::handshake_signatures::HandshakeSignatures;
 use super::unknown_certificate::UnknownCertificate;
 
 /// Believes a client whose certificate one of the given CAs has signed, or is one of the given ones itself.
@@ -19,7 +19,7 @@ pub struct ClientVerifier {
     /// `None` if no CA is given.
     by_roots: Option<Arc<dyn ClientCertVerifier>>,
     given: GivenRoots,
-    algorithms: WebPkiSupportedAlgorithms,
+    signatures: HandshakeSignatures,
     is_required: bool,
     /// Issuers by which clients choose their certificate.
     hints: Vec<DistinguishedName>,
@@ -29,7 +29,7 @@ impl ClientVerifier {
     /// Creates a verifier. Without a certificate, clients are refused if `is_required` is set.
     pub fn new(given: GivenRoots, is_required: bool) -> Result<Self, VerifierBuilderError> {
         let provider = Arc::new(default_provider());
-        let algorithms = provider.signature_verification_algorithms;
+        let signatures = HandshakeSignatures::new(&provider);
         let roots = given.authorities().clone();
         let by_roots = if roots.is_empty() && !given.is_empty() {
             None
@@ -42,7 +42,7 @@ impl ClientVerifier {
             by_roots,
             hints: hints.collect(),
             given,
-            algorithms,
+            signatures,
             is_required,
         })
     }
@@ -80,7 +80,7 @@ impl ClientCertVerifier for ClientVerifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.algorithms)
+        self.signatures.verify_tls12(message, cert, signed)
     }
 
     fn verify_tls13_signature(
@@ -89,11 +89,11 @@ impl ClientCertVerifier for ClientVerifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.algorithms)
+        self.signatures.verify_tls13(message, cert, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }
 

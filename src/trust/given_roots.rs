@@ -7,6 +7,9 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, RootCertStore};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
+use super::handshake_signatures::readable_key;
+use super::old_certificate::OldCertificate;
+
 /// Certificates that an operator has given as roots.
 ///
 /// The library takes any certificate as a root. Here, only the certificate of a CA becomes one: the key of a server or a
@@ -24,6 +27,8 @@ impl GivenRoots {
         for certificate in &certificates {
             if is_authority(&parse(certificate)?) {
                 authorities.add(certificate.clone())?;
+            } else if let Some(old) = OldCertificate::read(certificate) {
+                readable_key(&old.key)?;
             } else {
                 ParsedCertificate::try_from(certificate)?;
             }
@@ -110,11 +115,15 @@ pub(super) fn check_name(
     certificate: &CertificateDer<'_>,
     server: &ServerName<'_>,
 ) -> Result<(), Error> {
-    let by_alternative = verify_server_name(&ParsedCertificate::try_from(certificate)?, server);
     let parsed = parse(certificate)?;
     match parsed.subject_alternative_name() {
         Ok(None) if has_common_name(&parsed, &server.to_str()) => Ok(()),
-        _ => by_alternative,
+        Ok(None) => Err(CertificateError::NotValidForNameContext {
+            expected: server.to_owned(),
+            presented: Vec::new(),
+        }
+        .into()),
+        _ => verify_server_name(&ParsedCertificate::try_from(certificate)?, server),
     }
 }
 

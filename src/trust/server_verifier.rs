@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::given_roots::{GivenRoots, check_name, check_time};
+use super::handshake_signatures::HandshakeSignatures;
 use super::unknown_certificate::UnknownCertificate;
 
 /// Believes a server whose certificate a root has signed, or is one of the given ones itself.
@@ -18,14 +18,14 @@ pub struct ServerVerifier {
     /// `None` if the given certificates are of no CA, and there are no other roots.
     by_roots: Option<Arc<WebPkiServerVerifier>>,
     given: GivenRoots,
-    algorithms: WebPkiSupportedAlgorithms,
+    signatures: HandshakeSignatures,
 }
 
 impl ServerVerifier {
     /// Creates a verifier with the roots of the `system` and those that an operator has `given`. Fails if there are none.
     pub fn new(system: RootCertStore, given: GivenRoots) -> Result<Self, VerifierBuilderError> {
         let provider = Arc::new(default_provider());
-        let algorithms = provider.signature_verification_algorithms;
+        let signatures = HandshakeSignatures::new(&provider);
         let mut roots = system;
         roots.extend(given.authorities().roots.iter().cloned());
         let by_roots = if roots.is_empty() && !given.is_empty() {
@@ -37,7 +37,7 @@ impl ServerVerifier {
         Ok(Self {
             by_roots,
             given,
-            algorithms,
+            signatures,
         })
     }
 }
@@ -71,7 +71,7 @@ impl ServerCertVerifier for ServerVerifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.algorithms)
+        self.signatures.verify_tls12(message, cert, signed)
     }
 
     fn verify_tls13_signature(
@@ -80,11 +80,11 @@ impl ServerCertVerifier for ServerVerifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.algorithms)
+        self.signatures.verify_tls13(message, cert, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.signatures.schemes()
     }
 }
 
@@ -95,6 +95,7 @@ mod tests {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
     use rustls::pki_types::pem::PemObject;
 
+    use super::super::old_certificate::version_1;
     use super::*;
 
     fn params(names: &[&str]) -> CertificateParams {
@@ -160,6 +161,43 @@ mod tests {
             let refused = verify(&given, &given, "nas.example.org").unwrap_err();
             assert!(refused.to_string().contains(part), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_certificate_of_version_1_is_believed_only_if_it_is_given_and_no_root_vouches_for_it() {
+        let (vendor, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let old = |names, signer| version_1(names, &key, signer, "491231235959Z");
+        let (name, other) = ("nas.example.org", "other.example.org");
+        let (by_vendor, by_itself) = (old([name, "vendor"], &vendor), old([name, name], &key));
+        // Given the certificate itself, it is believed for its name and its time.
+        for given in [&by_vendor, &by_itself] {
+            assert_eq!(verify(given, given, name), Ok(()));
+            let refused = verify(given, given, other).unwrap_err().to_string();
+            assert!(refused.contains("not valid for name"), "{refused}");
+        }
+        let past = version_1([name, "vendor"], &key, &vendor, "200102000000Z");
+        let refused = verify(&past, &past, name).unwrap_err();
+        assert!(refused.to_string().contains("Expired"), "{refused}");
+        // Given the root that has signed it, or another certificate.
+        let mut root = params(&[]);
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        root.distinguished_name = rcgen::DistinguishedName::new();
+        root.distinguished_name.push(DnType::CommonName, "vendor");
+        let root = CertificateDer::from(root.self_signed(&vendor).unwrap());
+        let nas = certificate(&params(&[name]));
+        for given in [&root, &nas] {
+            let refused = verify(given, &by_vendor, name).unwrap_err();
+            let unknown = UnknownCertificate::of(&refused).unwrap();
+            assert_eq!(unknown.old_version(), Some(1));
+            assert!(unknown.to_string().contains("X.509 version 1"), "{unknown}");
+        }
+        // Its key vouches for nobody.
+        let own = params(&[name]);
+        let issuer = rcgen::Issuer::from_params(&own, &key);
+        let signed = params(&["bank.example.org"]);
+        let signed = signed.signed_by(&KeyPair::generate().unwrap(), &issuer);
+        let refused = verify(&by_vendor, &signed.unwrap().into(), "bank.example.org");
+        assert!(UnknownCertificate::of(&refused.unwrap_err()).is_some());
     }
 
     #[test]

@@ -8,10 +8,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error, OtherError};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::old_certificate::OldCertificate;
+
 /// The certificate of a peer that is not believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownCertificate {
     fingerprint: String,
+    /// Its version, if that is older than 3: no root can vouch for it then.
+    old_version: Option<u32>,
 }
 
 impl UnknownCertificate {
@@ -20,6 +24,7 @@ impl UnknownCertificate {
         let pairs = hash.as_ref().iter().map(|byte| format!("{byte:02X}"));
         Self {
             fingerprint: pairs.collect::<Vec<_>>().join(":"),
+            old_version: OldCertificate::read(certificate).map(|old| old.version),
         }
     }
 
@@ -27,6 +32,12 @@ impl UnknownCertificate {
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Returns its X.509 version if that is older than 3. Such a certificate is believed only if an operator has given it.
+    #[must_use]
+    pub fn old_version(&self) -> Option<u32> {
+        self.old_version
     }
 
     /// Finds the certificate in an error of a handshake.
@@ -42,8 +53,10 @@ impl UnknownCertificate {
     pub(super) fn describe(error: Error, certificate: &CertificateDer<'_>) -> Error {
         let is_unknown = match &error {
             Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
-            // Some self-signed certificates fail because they say that they are a CA's.
-            Error::InvalidCertificate(CertificateError::Other(_)) => says_ca(certificate),
+            // Some self-signed certificates fail because they say that they are a CA's, and others because they are too old.
+            Error::InvalidCertificate(CertificateError::Other(_)) => {
+                says_ca(certificate) || OldCertificate::read(certificate).is_some()
+            }
             _ => false,
         };
         if is_unknown {
@@ -63,11 +76,14 @@ fn says_ca(certificate: &CertificateDer<'_>) -> bool {
 
 impl fmt::Display for UnknownCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the certificate is not signed by a known root; its SHA-256 is {}",
-            self.fingerprint
-        )
+        match self.old_version {
+            Some(version) => write!(
+                f,
+                "the certificate has X.509 version {version}, for which no root can vouch"
+            )?,
+            None => f.write_str("the certificate is not signed by a known root")?,
+        }
+        write!(f, "; its SHA-256 is {}", self.fingerprint)
     }
 }
 

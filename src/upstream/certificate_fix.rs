@@ -8,9 +8,17 @@ use crate::trust::UnknownCertificate;
 pub(super) fn certificate_fix(error: &rustls::Error) -> Cow<'static, str> {
     if let Some(unknown) = UnknownCertificate::of(error) {
         let fingerprint = unknown.fingerprint();
-        return format!(
-            "it is not signed by a trusted root; give its root in `upstream-options.tls.root`, or if its SHA-256 is {fingerprint}, save it as FILE and add `upstream-options = {{ tls = {{ root = \"FILE\" }} }}`"
-        )
+        let save = format!(
+            "if its SHA-256 is {fingerprint}, save it as FILE and add `upstream-options = {{ tls = {{ root = \"FILE\" }} }}`"
+        );
+        return match unknown.old_version() {
+            Some(version) => {
+                format!("it has X.509 version {version}, for which no root can vouch; {save}")
+            }
+            None => format!(
+                "it is not signed by a trusted root; give its root in `upstream-options.tls.root`, or {save}"
+            ),
+        }
         .into();
     }
     let other = match error {

@@ -115,6 +115,7 @@ mod upstreams {
         mod connection_logins;
         mod git;
         mod old_backends;
+        mod old_certificates;
         mod registry;
         mod request_buffer;
         mod webdav;

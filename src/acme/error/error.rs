@@ -6,7 +6,9 @@ use http::StatusCode;
 use url::Url;
 
 use super::root_cause::{invalid_time, root_cause_text, unknown_certificate};
-use super::sentence::{allowed_again, authority, because, failed_authorization, listed};
+use super::sentence::{
+    allowed_again, authority, because, failed_authorization, listed, unknown_certificate_fix,
+};
 use super::solver_error::SolverError;
 use super::step::Step;
 use crate::acme::resource::{
@@ -310,10 +312,7 @@ impl Error {
             return self.to_string();
         };
         if let Some(unknown) = unknown_certificate(self) {
-            let fingerprint = unknown.fingerprint();
-            return format!(
-                "{self}: its certificate is not signed by a known root; if the CA is private, save its root as FILE, or this very certificate if its SHA-256 is {fingerprint}, and add `root = \"FILE\"` to the issuer, or --acme-root FILE"
-            );
+            return format!("{self}: {}", unknown_certificate_fix(unknown));
         }
         if let Some(problem) = invalid_time(self) {
             let now = humantime::format_rfc3339_seconds(SystemTime::now());

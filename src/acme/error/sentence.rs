@@ -5,6 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::acme::resource::{ChallengeType, Identifier, Problem, ProblemKind};
+use crate::trust::UnknownCertificate;
 
 /// Most types of challenges that are listed.
 const SHOWN: usize = 10;
@@ -18,6 +19,20 @@ pub(in crate::acme) fn allowed_again(retry_after: &Option<Duration>) -> String {
         let wait = humantime::format_duration(Duration::from_secs(wait.as_secs().max(1)));
         format!("; it allows the next attempt in {wait}")
     })
+}
+
+/// Says why this machine does not believe the CA's own HTTPS certificate, and the fix.
+pub(in crate::acme) fn unknown_certificate_fix(unknown: &UnknownCertificate) -> String {
+    let fingerprint = unknown.fingerprint();
+    let add = "and add `root = \"FILE\"` to the issuer, or --acme-root FILE";
+    match unknown.old_version() {
+        Some(version) => format!(
+            "its certificate has X.509 version {version}, for which no root can vouch; if its SHA-256 is {fingerprint}, save this very certificate as FILE {add}"
+        ),
+        None => format!(
+            "its certificate is not signed by a known root; if the CA is private, save its root as FILE, or this very certificate if its SHA-256 is {fingerprint}, {add}"
+        ),
+    }
 }
 
 pub(in crate::acme) fn because(problem: Option<&Problem>) -> String {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 use super::system_roots::SystemRoots;
 use crate::name::HostName;
 use crate::pem;
-use crate::trust::{GivenRoots, ServerVerifier};
+use crate::trust::{GivenRoots, HandshakeSignatures, ServerVerifier};
 use crate::uninterrupted::Uninterrupted;
 
 /// TLS settings for `https://` backends.
@@ -248,7 +248,8 @@ fn verifier(
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     if options.is_insecure {
-        return Ok(Arc::new(AnyCertificate(provider)));
+        let signatures = HandshakeSignatures::new(&provider);
+        return Ok(Arc::new(AnyCertificate(signatures)));
     }
     let given = GivenRoots::new(given.unwrap_or_default().to_vec());
     let given = given.map_err(|source| TlsError::Root {
@@ -279,7 +280,7 @@ fn unreadable(path: &Path, error: pem::Error) -> TlsError {
 
 /// Accepts any certificate, as long as the peer has its private key.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+struct AnyCertificate(HandshakeSignatures);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
@@ -299,12 +300,7 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
+        self.0.verify_tls12(message, cert, signed)
     }
 
     fn verify_tls13_signature(
@@ -313,16 +309,11 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
+        self.0.verify_tls13(message, cert, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.0.schemes()
     }
 }
 

@@ -327,7 +327,7 @@ async fn a_self_signed_backend_is_verified_by_its_very_certificate() {
 }
 
 /// The fingerprint as OpenSSL prints it.
-fn fingerprint(certificate: &str) -> String {
+pub(super) fn fingerprint(certificate: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("c"), certificate).unwrap();
     let mut command = std::process::Command::new("openssl");
