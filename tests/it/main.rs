@@ -22,6 +22,7 @@ mod certificates {
     }
     mod issuance {
         mod accounts;
+        mod before_the_order;
         mod first_certificate;
         mod internal_ca;
         mod issuers;

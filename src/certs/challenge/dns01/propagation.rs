@@ -64,6 +64,28 @@ impl Propagation {
         Ok(name.to_owned())
     }
 
+    /// Checks before an order what the wait for the record at `name` cannot do without: a name server of the configuration
+    /// that answers. If none answers, this is an error only if it is strict. The resolvers have answered already.
+    pub(super) async fn check(&self, name: &str) -> Result<(), Dns01Error> {
+        let is_needed = self.options.is_strict && self.options.delay.is_none();
+        if !is_needed || self.options.name_servers.is_empty() {
+            return Ok(());
+        }
+        let record = TxtRecord {
+            name: name.to_owned(),
+            value: String::new(),
+        };
+        let servers = self.servers(name).await?;
+        let observed = join_all(servers.iter().map(|server| self.ask(server, &record))).await;
+        if !observed.iter().all(Observation::is_unreachable) {
+            return Ok(());
+        }
+        let silent = pending(&servers, observed, false, &record);
+        silent.map_or(Ok(()), |it| {
+            Err(it.into_error(&record, self.options.timeout))
+        })
+    }
+
     /// Waits until the record can be expected to be visible to the CA. If it cannot be seen in time, the CA may see it all
     /// the same: a firewall may stand between this machine and the name servers. So this is an error only if it is strict.
     pub(super) async fn wait(&self, record: &TxtRecord) -> Result<(), Dns01Error> {

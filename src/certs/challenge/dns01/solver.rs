@@ -115,6 +115,7 @@ impl Dns01Solver {
 
     async fn check(&self, name: &str) -> Result<(), Dns01Error> {
         let owner = self.owner(name).await?;
+        self.propagation.check(&owner).await?;
         self.provider.check(&owner).await
     }
 

@@ -261,6 +261,34 @@ async fn the_service_is_checked_before_an_order_and_for_the_end_of_an_alias() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_configured_name_servers_are_asked_before_an_order_if_they_have_to_answer() {
+    let (servers, provider, tasks) = (Servers::start(), Provider::new(), Tasks::new());
+    let name = Identifier::Dns("home.example.org".to_owned());
+    let (good, dead) = (
+        servers.first.address(),
+        SocketAddr::from(([127, 0, 0, 1], 1)),
+    );
+    for (name_servers, is_strict, is_ready) in [
+        (vec![dead], true, false),
+        (vec![dead], false, true),
+        (vec![dead, good], true, true),
+        (Vec::new(), true, true),
+    ] {
+        let solver = servers.solver_with(&provider, &tasks, |options| {
+            options.is_strict = is_strict;
+            options.name_servers = name_servers.clone();
+        });
+        let outcome = soon(solver.prepare(&name)).await;
+        assert_eq!(outcome.is_ok(), is_ready, "{name_servers:?} {is_strict}");
+        if let Err(error) = outcome {
+            let silent = format!("no name server of {CHALLENGE} answers: {dead} fails with: ");
+            assert!(error.to_string().starts_with(&silent), "{error}");
+        }
+    }
+    assert!(provider.calls.borrow().is_empty());
+}
+
 /// A provider that keeps one value of a name, as many hooks do.
 #[derive(Debug)]
 struct OneValue(Arc<DnsServer>);
