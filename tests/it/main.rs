@@ -44,6 +44,7 @@ mod certificates {
         mod forgotten_accounts;
         mod log_lines;
         mod simulated_month;
+        mod wrong_clocks;
     }
     mod renewal {
         mod ari;

@@ -10,6 +10,8 @@ pub(crate) mod ports;
 pub(crate) mod proxy;
 pub(crate) mod service;
 pub(crate) mod skip;
+pub(crate) mod stored_files;
+pub(crate) mod wrong_clock;
 
 pub(crate) mod backends {
     pub(crate) mod apache;

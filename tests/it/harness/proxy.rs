@@ -17,6 +17,7 @@ use crate::harness::backends::web_app::App;
 use crate::harness::clients::https::Client;
 use crate::harness::output_lines::{PATIENCE, follow, wait_for};
 use crate::harness::ports::ProxyPorts;
+use crate::harness::wrong_clock::WrongClock;
 
 /// Settings of a proxy that is not started yet.
 pub(crate) struct ProxySetup {
@@ -26,6 +27,7 @@ pub(crate) struct ProxySetup {
     open_files: Option<String>,
     hosts_file: Option<PathBuf>,
     system_roots: Option<PathBuf>,
+    clock: Option<WrongClock>,
     has_preflight: bool,
     says_addresses: bool,
     stdout: Option<OwnedFd>,
@@ -47,6 +49,7 @@ impl ProxySetup {
             open_files: None,
             hosts_file: None,
             system_roots: None,
+            clock: None,
             has_preflight: false,
             says_addresses: true,
             stdout: None,
@@ -95,6 +98,12 @@ impl ProxySetup {
     /// Replaces the system's roots by those in this file.
     pub(crate) fn system_roots(mut self, pem: &Path) -> Self {
         self.system_roots = Some(pem.to_owned());
+        self
+    }
+
+    /// Gives the process this clock.
+    pub(crate) fn clock(mut self, clock: WrongClock) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -185,6 +194,9 @@ impl ProxySetup {
         }
         if let Some(roots) = &self.system_roots {
             command.env("SSL_CERT_FILE", roots);
+        }
+        if let Some(clock) = &self.clock {
+            clock.set(&mut command);
         }
         if !self.has_preflight {
             command.arg("--no-preflight");
@@ -380,18 +392,4 @@ impl Proxy {
         assert!(self.ended().await.success(), "{}", self.log());
         self.setup
     }
-}
-
-/// Returns `true` if any file below `dir` holds `needle`.
-pub(crate) fn holds(dir: &Path, needle: &str) -> bool {
-    std::fs::read_dir(dir)
-        .unwrap()
-        .map(Result::unwrap)
-        .any(|entry| {
-            let path = entry.path();
-            match path.is_dir() {
-                true => holds(&path, needle),
-                false => std::fs::read_to_string(&path).is_ok_and(|text| text.contains(needle)),
-            }
-        })
 }
