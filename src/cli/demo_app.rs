@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -14,7 +15,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use crate::log_limit::LogLimit;
 use crate::tasks::Tasks;
+use crate::uninterrupted::repeat;
+
+/// Pause after a failure to accept: the process is out of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 type Body = Either<Full<Bytes>, Incoming>;
 
@@ -38,8 +44,9 @@ async fn serve(listener: TcpListener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "demo app cannot listen"),
     };
+    let failure_log = LogLimit::default();
     loop {
-        match listener.accept().await {
+        match repeat(|| listener.accept()).await {
             Ok((stream, _)) => {
                 let connection = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -47,8 +54,10 @@ async fn serve(listener: TcpListener) {
                 tasks.spawn(connection);
             }
             Err(error) => {
-                tracing::debug!(%error, "demo app cannot accept");
-                tokio::task::yield_now().await;
+                if let Some(failures) = failure_log.count() {
+                    tracing::warn!(%error, failures, "demo app cannot accept");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }

@@ -155,6 +155,8 @@ pub(crate) const EDGES: [(&str, &[&str]); 28] = [
             "config",
             "admin",
             "tasks",
+            "log_limit",
+            "uninterrupted",
             "non_blocking_writer",
             "printable",
             "listener_names",

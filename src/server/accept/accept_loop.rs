@@ -312,11 +312,20 @@ impl Acceptor {
     }
 }
 
+/// Whether only the accepted connection is lost. On Linux, accept also returns errors of the network on the way to the client.
 fn is_clients_fault(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown,
+        NetworkUnreachable,
+    };
     matches!(
         error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
+        ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
     )
 }
 
@@ -406,6 +415,39 @@ mod tests {
         let (first, _stream) = accept(&rules).await;
         assert!(first.is_some());
         assert!(accept(&rules).await.0.is_none());
+    }
+
+    #[tokio::test]
+    async fn only_a_lack_of_resources_is_a_failure_of_accept_and_a_signal_is_no_error() {
+        use rustix::io::Errno;
+        for (errno, is_clients) in [
+            (Errno::CONNABORTED, true),
+            (Errno::CONNRESET, true),
+            (Errno::HOSTUNREACH, true),
+            (Errno::NETUNREACH, true),
+            (Errno::NETDOWN, true),
+            (Errno::MFILE, false),
+            (Errno::NFILE, false),
+            (Errno::NOMEM, false),
+            (Errno::NOBUFS, false),
+        ] {
+            assert_eq!(is_clients_fault(&errno.into()), is_clients, "{errno:?}");
+        }
+        // accept(2) and connect(2) are called through this.
+        let mut interruptions = 3;
+        let accepted = repeat(|| {
+            let is_interrupted = interruptions > 0;
+            interruptions -= usize::from(is_interrupted);
+            async move {
+                if is_interrupted {
+                    Err(io::Error::from(Errno::INTR))
+                } else {
+                    Ok("a connection")
+                }
+            }
+        });
+        assert_eq!(accepted.await.unwrap(), "a connection");
+        assert_eq!(interruptions, 0);
     }
 
     #[test]
