@@ -85,3 +85,74 @@ fn is_safe(repeat: Repeat, error: &Error) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::acme::error::Step;
+    use crate::acme::resource::{Excerpt, Problem};
+
+    fn status(status: StatusCode, retry_after: Option<Duration>) -> Error {
+        Error::Status {
+            step: Step::NewOrder,
+            status,
+            excerpt: Excerpt::of(b"<h1>Too many</h1>"),
+            retry_after,
+        }
+    }
+
+    fn rate_limited(status: StatusCode, retry_after: Option<Duration>) -> Error {
+        let problem = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"slow down"}"#;
+        Error::Refused {
+            step: Step::NewOrder,
+            status,
+            problem: Problem::parse(problem.as_bytes()).unwrap(),
+            retry_after,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_without_a_time_is_waited_for_one_to_two_seconds_twice_and_then_fails() {
+        let limited = [
+            status(StatusCode::TOO_MANY_REQUESTS, None),
+            rate_limited(StatusCode::TOO_MANY_REQUESTS, None),
+            rate_limited(StatusCode::FORBIDDEN, None),
+        ];
+        for error in limited {
+            let mut waits = Vec::new();
+            for repeat in [Repeat::Safe, Repeat::Never].repeat(50) {
+                let mut repetitions = Repetitions::new(repeat);
+                for _ in 0..2 {
+                    assert!(repetitions.may_repeat(&error), "{error}");
+                    let start = Instant::now();
+                    repetitions.wait().await;
+                    waits.push(start.elapsed());
+                }
+                assert!(!repetitions.may_repeat(&error), "{error}");
+            }
+            // Timers have a resolution of a millisecond.
+            let bounds = Duration::from_secs(1)..=Duration::from_millis(2001);
+            assert!(waits.iter().all(|wait| bounds.contains(wait)), "{waits:?}");
+            let (shortest, longest) = (waits.iter().min(), waits.iter().max());
+            let spread = *longest.unwrap() - *shortest.unwrap();
+            assert!(spread > Duration::from_millis(500), "{waits:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_with_a_time_is_not_waited_for_here() {
+        let hour = Some(Duration::from_secs(3600));
+        for error in [
+            status(StatusCode::TOO_MANY_REQUESTS, hour),
+            rate_limited(StatusCode::FORBIDDEN, hour),
+        ] {
+            assert!(
+                !Repetitions::new(Repeat::Safe).may_repeat(&error),
+                "{error}"
+            );
+        }
+    }
+}
