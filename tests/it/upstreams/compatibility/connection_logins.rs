@@ -138,7 +138,7 @@ async fn a_login_ends_when_its_connection_is_idle_for_a_minute() {
     let mut origin = Origin::start(answer_logins).await;
     let service = serve(&[origin.address]).await;
     let mut client = RawStream::connect(service.h1).await;
-    log_in(&mut client).await;
+    let number = log_in(&mut client).await;
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(50)).await;
     tokio::time::resume();
@@ -147,7 +147,9 @@ async fn a_login_ends_when_its_connection_is_idle_for_a_minute() {
     tokio::time::advance(Duration::from_secs(66)).await;
     tokio::time::resume();
     assert_eq!(origin.event().await, "closed");
-    assert_eq!(ask(&mut client, "").await.0, "401");
+    // The client is asked to log in again, and can.
+    assert_ne!(log_in(&mut client).await, number);
+    assert_eq!(ask(&mut client, "").await.0, "200");
 }
 
 #[tokio::test]
