@@ -5,13 +5,14 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
 
 use super::certs::Certs;
 use super::demo::{self, Demo};
 use super::failure::{Failure, Start};
 use super::fmt::Fmt;
+use super::reference::{Completions, ManPages, VersionFlags, write_schema, write_version};
 use super::reload::Reload;
 use super::source::Source;
 use super::status::{self, Status};
@@ -34,11 +35,13 @@ A flag can also be set by the environment variable shown beside it.
 
 /// HTTPS in front of any web app, with certificates that are obtained and renewed automatically
 #[derive(Debug, Parser)]
-#[command(name = "proxy", version, after_help = AFTER_HELP)]
+#[command(name = "proxy", version, disable_version_flag = true, after_help = AFTER_HELP)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    version: VersionFlags,
     #[command(flatten)]
     source: Source,
 }
@@ -67,6 +70,12 @@ enum Command {
     Trust(Trust),
     /// Read a password and print its hash for `basic-auth`
     HashPassword,
+    /// Print the JSON Schema of a Proxyfile, for editors
+    Schema,
+    /// Print the script with which a shell completes commands and flags
+    Completions(Completions),
+    /// Write a manual page for each command into a folder
+    Man(ManPages),
 }
 
 /// Runs the command in the arguments of the process.
@@ -109,6 +118,9 @@ where
 }
 
 fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
+    if cli.version.version {
+        return Ok(write_version(&cli.version, out)?);
+    }
     match cli.command {
         None => run(cli.source, start),
         Some(Command::Run(source)) => run(*source, start),
@@ -122,6 +134,9 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         Some(Command::Demo(demo)) => demo::execute(demo, out, start),
         Some(Command::Trust(trust)) => trust::execute(trust, out),
         Some(Command::HashPassword) => Ok(hash_password::execute(out)?),
+        Some(Command::Schema) => Ok(write_schema(out)?),
+        Some(Command::Completions(completions)) => Ok(completions.execute(Cli::command(), out)?),
+        Some(Command::Man(pages)) => Ok(pages.execute(Cli::command(), out)?),
     }
 }
 

@@ -10,6 +10,7 @@ mod failure;
 mod fmt;
 mod hash_password;
 mod missing_command;
+mod reference;
 mod reload;
 mod shell_words;
 mod source;

@@ -12,7 +12,7 @@ mod report;
 mod toml;
 mod value;
 
-pub use format::{ConfigChanges, SettingChange, SiteChange, explain, format_proxyfile};
+pub use format::{ConfigChanges, SettingChange, SiteChange, explain, format_proxyfile, schema};
 pub use keys::{Key, Kind, PROXYFILE};
 pub use load::ConfigFile;
 pub use model::{

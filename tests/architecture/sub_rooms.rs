@@ -266,7 +266,10 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("fields", &["report", "toml", "value"]),
             ("model", &["report", "value", "fields"]),
             ("check", &["report", "toml", "value", "model"]),
-            ("format", &["report", "toml", "value", "fields", "model"]),
+            (
+                "format",
+                &["keys", "report", "toml", "value", "fields", "model"],
+            ),
             (
                 "read",
                 &[

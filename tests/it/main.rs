@@ -175,6 +175,7 @@ mod operation {
         mod fmt;
         mod machine;
         mod process;
+        mod reference;
         mod status;
         mod trust;
     }
