@@ -10,7 +10,7 @@
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream --> http1       right tower: requests
 //! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  tasks  trust  prometheus
-//! log_limit  log_groups  uninterrupted  non_blocking_writer  printable  listener_names  memory
+//! log_limit  log_groups  uninterrupted  non_blocking_writer  printable  listener_names  memory  hook_command
 //! ```
 //!
 //! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.
@@ -35,6 +35,7 @@ pub mod upstream;
 pub mod backoff;
 pub mod dns_client;
 pub mod gcra;
+pub mod hook_command;
 pub mod listener_names;
 pub mod log_groups;
 pub mod log_limit;

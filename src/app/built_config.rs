@@ -4,6 +4,7 @@
 use super::Error;
 use super::certificates::{FilePairs, FormerIssuance, IssuanceSetup};
 use super::listeners::{BoundListeners, ListenConfig, ListenerPlan};
+use super::problems::WatchedConfig;
 use super::routing::Routing;
 use super::shared_state::{SharedState, backend_resolver};
 use crate::config::Config;
@@ -28,6 +29,7 @@ pub(super) struct Draft {
     pub(super) built: BuiltConfig,
     pub(super) pairs: FilePairs,
     pub(super) listeners: ListenerPlan,
+    pub(super) watched: WatchedConfig,
 }
 
 /// The built configuration in effect, and the listeners that are open.
@@ -81,7 +83,11 @@ impl Draft {
             }
             _ => open_access_log(&config, shared)?,
         };
+        let upstreams = routing.watched_upstreams(&config.sites);
+        let watched = WatchedConfig::new(config.on_problem.as_ref(), upstreams);
+        let watched = watched.map_err(Error::ProblemReceiver)?;
         Ok(Self {
+            watched,
             built: BuiltConfig {
                 config,
                 listener_names: names,

@@ -66,6 +66,9 @@ pub enum Error {
     /// The client of the preflight checks cannot be set up.
     #[error("the client of the preflight checks cannot be set up: {0}")]
     Preflight(reqwest::Error),
+    /// The client of the web server in `on-problem` cannot be set up.
+    #[error("the client for `on-problem` cannot be set up: {0}")]
+    ProblemReceiver(reqwest::Error),
     /// The dns-01 provider of a site cannot be set up.
     #[error("{0}")]
     Dns(#[from] Dns01Error),

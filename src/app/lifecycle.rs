@@ -14,6 +14,7 @@ use super::admin_endpoints::{AdminEndpoints, RunningAdmin};
 use super::built_config::{BuiltConfig, Draft, Running};
 use super::certificates::ServedPairs;
 use super::listeners::{BoundListener, BoundListeners, Listeners, ServerState, acceptor_rules};
+use super::problems::{ProblemWatch, WatchedConfig};
 use super::shared_state::SharedState;
 use super::shutdown::Shutdown;
 use super::workers::Workers;
@@ -22,6 +23,7 @@ use crate::admin::{self, ListenerStatus, ProcessCommand, Stopped};
 use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigChanges, ConfigFile};
 use crate::proxy::CurrentRouter;
+use crate::storage::FileStorage;
 use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::SystemRoots;
@@ -33,6 +35,7 @@ pub struct App {
     built: Arc<BuiltConfig>,
     manager: CertManager,
     pairs: ServedPairs,
+    problem_watch: ProblemWatch,
     current_router: Arc<CurrentRouter>,
     listeners: Listeners,
     /// The rows of `proxy status` about them.
@@ -53,12 +56,8 @@ impl App {
         built.issuance.open(config, None).await?;
         let pairs = pairs.serve(Arc::clone(&shared.cache), &shared.background);
         let manager = start_manager(&shared, built.issuance.rules());
-        let acceptor = tls::Acceptor::new(tls::AcceptorParts {
-            cache: Arc::clone(&shared.cache),
-            manager: manager.clone(),
-            challenges: Arc::clone(&shared.challenges),
-            rules: acceptor_rules(built.listen(), &built.routing.tls),
-        })?;
+        let problem_watch = watch_problems(&shared, config, &manager, draft.watched)?;
+        let acceptor = first_acceptor(&shared, &built, &manager)?;
         let current_router = CurrentRouter::new(&built.routing.router, shared.context.workers);
         current_router.replace(&built.routing.router, built.access_log.as_ref());
         let permits = Arc::new(Semaphore::new(max_connections));
@@ -93,6 +92,7 @@ impl App {
             built: Arc::new(built),
             manager,
             pairs,
+            problem_watch,
             current_router,
             listeners,
             open_listeners,
@@ -171,8 +171,10 @@ impl App {
             built,
             pairs,
             listeners,
+            watched,
         } = draft;
         self.pairs.replace(pairs).await;
+        self.problem_watch.replace(watched);
         self.manager.reload(built.issuance.rules());
         let open = listeners.listeners();
         let listen_addresses = &self.shared.context.listen_addresses;
@@ -230,6 +232,35 @@ where
         .spawn(work)
         .map_err(Error::Runtime)?;
     result.await.map_err(Error::Abandoned)?
+}
+
+fn first_acceptor(
+    shared: &SharedState,
+    built: &BuiltConfig,
+    manager: &CertManager,
+) -> Result<tls::Acceptor, Error> {
+    Ok(tls::Acceptor::new(tls::AcceptorParts {
+        cache: Arc::clone(&shared.cache),
+        manager: manager.clone(),
+        challenges: Arc::clone(&shared.challenges),
+        rules: acceptor_rules(built.listen(), &built.routing.tls),
+    })?)
+}
+
+fn watch_problems(
+    shared: &SharedState,
+    config: &Config,
+    manager: &CertManager,
+    watched: WatchedConfig,
+) -> Result<ProblemWatch, Error> {
+    let storage = FileStorage::open(config.storage.directory())?;
+    let background = &shared.background;
+    Ok(ProblemWatch::start(
+        watched,
+        manager.clone(),
+        storage,
+        background,
+    ))
 }
 
 fn start_manager(shared: &SharedState, ruleset: Ruleset) -> CertManager {

@@ -13,6 +13,7 @@ mod listeners;
 mod logging;
 mod offline;
 mod open_file_limit;
+mod problems;
 mod routing;
 mod shared_state;
 mod shutdown;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Error;
+use super::problems::WatchedUpstream;
 use crate::config::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 use crate::listener_names::ListenerNames;
 use crate::name::NameMap;
@@ -55,6 +56,35 @@ impl Routing {
             upstreams: builder.upstreams,
             hashing_limit: Arc::clone(&former.hashing_limit),
         })
+    }
+}
+
+impl Routing {
+    /// Returns the upstreams with the sites that use them.
+    pub(super) fn watched_upstreams(&self, sites: &[SiteConfig]) -> Vec<WatchedUpstream> {
+        let mut users: HashMap<(&[Address], &upstream::Options), Vec<String>> = HashMap::new();
+        for site in sites {
+            for route in &site.routes {
+                if let SiteAction::Upstream { addresses, options } = &route.action {
+                    let names = users.entry((addresses, options)).or_default();
+                    let name = site.pattern.to_string();
+                    if names.last() != Some(&name) {
+                        names.push(name);
+                    }
+                }
+            }
+        }
+        let watched = self
+            .upstreams
+            .iter()
+            .filter_map(|((addresses, options), upstream)| {
+                Some(WatchedUpstream {
+                    upstream: Arc::clone(upstream),
+                    addresses: addresses.iter().map(ToString::to_string).collect(),
+                    sites: users.remove(&(addresses.as_slice(), options))?,
+                })
+            });
+        watched.collect()
     }
 }
 

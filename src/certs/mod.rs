@@ -34,7 +34,9 @@ pub use clock::Clock;
 pub use dns::{Caa, CaaSet, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer};
 pub use issuer::{IssuerOptions, KeyType};
 pub use maintenance::start;
-pub use manager::{CertManager, CertStats, ManagerParts, Outcome, RevocationError, Revoker};
+pub use manager::{
+    CertManager, CertStats, Endangered, ManagerParts, Outcome, RevocationError, Revoker,
+};
 pub use on_demand::{Ask, AskError, Network, OnDemandOptions};
 pub use policy::{Issuers, LocalNames, OnCert, Policy, Ruleset};
 pub use public_suffix::Unsignable;

@@ -20,4 +20,7 @@ pub use model::{
     SiteConfig,
 };
 pub use report::{Diagnostic, Error, FilePlaces, Origin, Origins};
-pub use value::{Cdn, LogFormat, LogOptions, SecretText, StorageUrl, TrustedPeer, hash_password};
+pub use value::{
+    Cdn, LogFormat, LogOptions, ProblemReceiver, SecretText, StorageUrl, TrustedPeer, Webhook,
+    hash_password,
+};

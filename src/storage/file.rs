@@ -44,6 +44,12 @@ impl FileStorage {
         })
     }
 
+    /// Returns the data directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.directory.root()
+    }
+
     fn path(&self, key: &Key) -> PathBuf {
         self.directory.root().join(key.as_str())
     }

@@ -2,11 +2,12 @@
 
 use super::graph::Graph;
 
-/// For each room, the rooms that it may import. The ground is the seventeen rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 28] = [
+/// For each room, the rooms that it may import. The ground is the eighteen rooms that may import none.
+pub(crate) const EDGES: [(&str, &[&str]); 29] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
+    ("hook_command", &[]),
     ("listener_names", &[]),
     ("log_groups", &[]),
     ("log_limit", &[]),
@@ -32,6 +33,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 28] = [
             "backoff",
             "gcra",
             "dns_client",
+            "hook_command",
             "log_groups",
             "pem",
             "per_worker",
@@ -138,6 +140,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 28] = [
             "name",
             "backoff",
             "dns_client",
+            "hook_command",
             "pem",
             "non_blocking_writer",
             "per_worker",

@@ -194,6 +194,7 @@ mod operation {
     }
     mod admin_socket;
     mod metrics;
+    mod problems;
     mod proxyfile;
     mod refusal_counters;
     mod shutdown;

@@ -155,7 +155,7 @@ fn write(event: Event, group: &LogGroup<NameFailure>) {
 
 /// Returns a sentence without the name, and without words that differ from attempt to attempt: times and the random names of
 /// records.
-fn common_words(sentence: &str, subject: &HostPattern) -> String {
+pub(crate) fn common_words(sentence: &str, subject: &HostPattern) -> String {
     let name = subject.to_string();
     let name = name.strip_prefix("*.").unwrap_or(&name);
     let sentence = sentence.replace(name, "NAME");

@@ -12,6 +12,7 @@ mod unconfigured_issuer;
 
 #[cfg(test)]
 pub(super) use error::Error;
+pub(super) use failure_log::common_words;
 #[cfg(test)]
 pub(super) use failures::{DUE_WHEN_ISSUED, PANIC, with_doubt};
 pub(super) use obtain::Obtainer;

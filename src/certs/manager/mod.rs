@@ -3,6 +3,7 @@
 mod attempt;
 mod cert_manager;
 mod certificate_counts;
+mod endangered;
 mod operator_commands;
 mod reminder;
 mod revocation;
@@ -11,6 +12,7 @@ mod state;
 
 pub use cert_manager::CertManager;
 pub use certificate_counts::CertStats;
+pub use endangered::Endangered;
 pub use revocation::{RevocationError, Revoker};
 pub use state::{ManagerParts, Outcome};
 

@@ -9,6 +9,7 @@ use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::certs::{Certificate, CertificateError, TlsFiles};
 use crate::config::model::{Config, SiteAction};
 use crate::config::report::{Diagnostic, Error, Problem};
+use crate::config::value::ProblemReceiver;
 use crate::pem;
 use crate::proxy::{AccessLogOptions, AccessLogTarget};
 use crate::tls::{ClientAuth, ClientAuthError};
@@ -153,6 +154,9 @@ impl Config {
         let roots = self.issuers.iter().filter_map(|issuer| issuer.root.clone());
         let mut bad: Vec<_> = roots.filter_map(|root| check_root(&root)).collect();
         bad.extend(self.on_cert.as_deref().and_then(check_command));
+        if let Some(ProblemReceiver::Command(command)) = &self.on_problem {
+            bad.extend(check_command(command));
+        }
         let dns = self.sites.iter().map(|site| &site.dns).chain([&self.dns]);
         bad.extend(dns.flatten().filter_map(check_dns));
         let pages = self.sites.iter().flat_map(|site| site.features.files());

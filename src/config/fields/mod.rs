@@ -8,6 +8,7 @@ mod guard_fields;
 mod limit_fields;
 mod listener_fields;
 mod log_fields;
+mod problem_fields;
 mod site_fields;
 mod upstream_fields;
 
@@ -20,6 +21,7 @@ pub(crate) use guard_fields::{guards, route_guards};
 pub(crate) use limit_fields::limits;
 pub(crate) use listener_fields::{listener, write_listeners};
 pub(crate) use log_fields::{access_log, access_log_table, log, parse_target};
+pub(crate) use problem_fields::problem_receiver;
 pub(crate) use site_fields::{
     client_auth, features, http_modes, redirect, site_features, tls_versions,
 };

@@ -234,6 +234,7 @@ mod tests {
         min-tls = "1.3"
         resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
         on-cert = "/etc/proxy/on-cert"
+        on-problem = "/etc/proxy/on-problem"
         [internal-ca]
         name-constraints = ["localhost", "10.0.0.0/8"]
         [[issuers]]
@@ -297,6 +298,7 @@ mod tests {
         assert_eq!(again.resolver, config.resolver);
         assert_eq!(again.internal_ca, config.internal_ca);
         assert_eq!(again.on_cert, config.on_cert);
+        assert_eq!(again.on_problem, config.on_problem);
         assert_eq!(again.listen, config.listen);
         assert_eq!(again.trust, config.trust);
         assert_eq!(again.forwarded, config.forwarded);

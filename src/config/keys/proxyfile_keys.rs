@@ -28,6 +28,8 @@ pub const PROXYFILE: &[Key] = keys! {
     "dns": AnyOf(&[Choice(&["persist"]), Table(DNS)]), r#"{ exec = "/etc/proxy/dns-hook" }"#;
     /// The command that runs after each new certificate.
     "on-cert": Text("a path"), r#""/etc/proxy/on-cert""#;
+    /// The command that is run, or the URL that is called, when something is badly wrong, and when it is over.
+    "on-problem": Text("a command or a URL"), r#""/etc/proxy/on-problem""#;
     /// Options of the internal CA.
     "internal-ca": Table(INTERNAL_CA), r#"{ name-constraints = ["home.arpa"] }"#;
     /// The proxies in front of this one whose information about clients is trusted.

@@ -8,7 +8,7 @@ use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, LocalNames, ResolverOptions};
 use crate::config::report::{FilePlaces, Origins};
-use crate::config::value::{Directory, LogOptions, StorageUrl, TrustedPeer};
+use crate::config::value::{Directory, LogOptions, ProblemReceiver, StorageUrl, TrustedPeer};
 use crate::listener_names::DEFAULT_LISTENER;
 use crate::name::HostPattern;
 use crate::proxy::{AccessLogOptions, HttpMode, SiteFeatureOptions};
@@ -47,6 +47,8 @@ pub struct Config {
     pub dns: Option<DnsOptions>,
     /// Command that runs after each new certificate, as `COMMAND NAME FILE`.
     pub on_cert: Option<PathBuf>,
+    /// Receiver of messages about problems.
+    pub on_problem: Option<ProblemReceiver>,
     /// Peers whose information about their clients is trusted.
     pub trust: Vec<TrustedPeer>,
     /// True if requests to backends have the Forwarded header too.
@@ -91,6 +93,7 @@ impl Config {
             internal_ca: InternalCaOptions::default(),
             dns: None,
             on_cert: None,
+            on_problem: None,
             access_log: None,
             features: SiteFeatureOptions::default(),
             trust: Vec::new(),

@@ -36,6 +36,11 @@ pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
         field!("forwarded", forwarded, boolean()),
         field!("min-tls", min_tls, tls_versions()),
         field!("on-cert", on_cert, command().optional()),
+        field!(
+            "on-problem",
+            on_problem,
+            fields::problem_receiver().optional()
+        ),
     ]
 }
 

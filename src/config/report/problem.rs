@@ -159,8 +159,10 @@ pub(crate) enum Problem {
         "`{0}` is not a valid name constraint; use a domain, which includes all names below it, as in `home.arpa`, or a network, as in `10.0.0.0/8`"
     )]
     NameConstraint(String),
-    #[error("`{0}` is empty; set the path of a command, as in `/etc/proxy/on-cert`")]
+    #[error("`{0}` is empty; set the path of a command, as in `/etc/proxy/{0}`")]
     NoHook(String),
+    #[error("`{0}` holds no URL; set one that begins with `https://`")]
+    Webhook(String),
     #[error("{0}")]
     File(String),
     #[error(

@@ -6,6 +6,7 @@ mod email;
 mod listen_address;
 mod log_options;
 mod path;
+mod problem_receiver;
 mod resolver_name;
 mod secret_reference;
 mod storage_url;
@@ -21,6 +22,7 @@ pub(crate) use listen_address::{
 pub(crate) use log_options::{LOG_FORMATS, LOG_LEVELS};
 pub use log_options::{LogFormat, LogOptions};
 pub(crate) use path::command_path;
+pub use problem_receiver::{ProblemReceiver, Webhook};
 pub(crate) use resolver_name::{ResolverName, parse_resolver};
 pub(crate) use secret_reference::read_secret;
 pub use secret_reference::{SecretText, hash_password};

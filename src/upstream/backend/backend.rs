@@ -109,6 +109,12 @@ impl Backend {
         self.health_state.is_ejected(Instant::now())
     }
 
+    /// `true` if the backend is down, or was ejected and has not recovered since.
+    #[must_use]
+    pub fn is_out(&self) -> bool {
+        self.health_state.is_out()
+    }
+
     /// Part of the backend that belongs to this worker.
     pub(in crate::upstream) fn lane(&self, worker: usize) -> &Arc<CachePadded<Lane>> {
         &self.lanes[worker]

@@ -94,6 +94,11 @@ impl HealthState {
         self.marks() & DOWN != 0
     }
 
+    /// `true` if the active check fails, or if the backend was ejected and has not recovered since.
+    pub(in crate::upstream) fn is_out(&self) -> bool {
+        self.marks() & (DOWN | EJECTED) != 0
+    }
+
     /// `true` if the backend gets no requests because of failures.
     pub(in crate::upstream) fn is_ejected(&self, now: Instant) -> bool {
         self.marks() & EJECTED != 0 && self.millis(now) < self.ejected_until.load(Ordering::Acquire)

@@ -87,6 +87,13 @@ impl Upstream {
         self.discovery.backends()
     }
 
+    /// `true` if there are backends and all of them are down or were ejected. Too slow for the request path.
+    #[must_use]
+    pub fn is_out(&self) -> bool {
+        let backends = self.backends();
+        !backends.is_empty() && backends.iter().all(Backend::is_out)
+    }
+
     /// `true` if the backends get PROXY headers. Each request must then have [`ClientAddresses`] in its extensions.
     ///
     /// [`ClientAddresses`]: crate::upstream::ClientAddresses

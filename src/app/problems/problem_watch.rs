@@ -1,0 +1,207 @@
+//! Looks for problems now and then, and tells the operator's receiver of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+
+use super::open_problems::OpenProblems;
+use super::problem::{Kind, Problem};
+use super::receiver::Receiver;
+use crate::certs::{CertManager, Endangered};
+use crate::config::ProblemReceiver;
+use crate::storage::FileStorage;
+use crate::tasks::Tasks;
+use crate::upstream::Upstream;
+
+/// Time between two looks at upstreams.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Number of looks at upstreams between two looks at storage and certificates, which read files.
+const SLOW_LOOK: usize = 12;
+
+/// Number of names that a message shows.
+const SHOWN: usize = 3;
+
+/// The parts of the current configuration that are looked at.
+#[derive(Debug, Default)]
+pub(in crate::app) struct WatchedConfig {
+    /// Receiver of the events. Without one, nothing is looked at.
+    receiver: Option<Arc<Receiver>>,
+    /// The upstreams.
+    upstreams: Vec<WatchedUpstream>,
+}
+
+/// An upstream that is looked at.
+#[derive(Debug)]
+pub(in crate::app) struct WatchedUpstream {
+    pub(in crate::app) upstream: Arc<Upstream>,
+    pub(in crate::app) addresses: Vec<String>,
+    /// The sites whose requests go to it.
+    pub(in crate::app) sites: Vec<String>,
+}
+
+/// The watch over a running proxy.
+#[derive(Debug)]
+pub(in crate::app) struct ProblemWatch {
+    config: Arc<ArcSwap<WatchedConfig>>,
+}
+
+/// What is looked at, whatever the configuration.
+struct Looker {
+    config: Arc<ArcSwap<WatchedConfig>>,
+    manager: CertManager,
+    storage: FileStorage,
+    tasks: Tasks,
+}
+
+impl ProblemWatch {
+    /// Starts to look, in one of `tasks`.
+    pub(in crate::app) fn start(
+        config: WatchedConfig,
+        manager: CertManager,
+        storage: FileStorage,
+        tasks: &Tasks,
+    ) -> Self {
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let looker = Looker {
+            config: Arc::clone(&config),
+            manager,
+            storage,
+            tasks: tasks.clone(),
+        };
+        let shutdown = tasks.shutdown();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = shutdown.requested() => (),
+                () = looker.run() => (),
+            }
+        });
+        Self { config }
+    }
+
+    /// Looks at another configuration from now on.
+    pub(in crate::app) fn replace(&self, config: WatchedConfig) {
+        self.config.store(Arc::new(config));
+    }
+}
+
+impl Looker {
+    async fn run(self) {
+        let mut open = OpenProblems::default();
+        for look in 0_usize.. {
+            sleep(INTERVAL).await;
+            let config = self.config.load_full();
+            let Some(receiver) = &config.receiver else {
+                open = OpenProblems::default();
+                continue;
+            };
+            let mut found = config.upstreams_down();
+            let kinds: &[Kind] = if look.is_multiple_of(SLOW_LOOK) {
+                found.extend(self.storage_problem().await);
+                found.extend(self.certificates().await);
+                &[Kind::Upstream, Kind::Storage, Kind::Certificate]
+            } else {
+                &[Kind::Upstream]
+            };
+            let now = (Instant::now(), SystemTime::now());
+            for event in open.update(kinds, found, now) {
+                let receiver = Arc::clone(receiver);
+                self.tasks.spawn(async move { receiver.tell(&event).await });
+            }
+        }
+    }
+
+    async fn storage_problem(&self) -> Option<Problem> {
+        let storage = self.storage.clone();
+        let probed = spawn_blocking(move || storage.probe()).await.ok()?;
+        let error = probed.err()?;
+        Some(Problem {
+            kind: Kind::Storage,
+            cause: String::new(),
+            subject: self.storage.root().display().to_string(),
+            sentence: error.to_string(),
+        })
+    }
+
+    async fn certificates(&self) -> Vec<Problem> {
+        let mut causes: BTreeMap<String, Vec<Endangered>> = BTreeMap::new();
+        for endangered in self.manager.endangered().await {
+            let cause = causes.entry(endangered.cause.clone());
+            cause.or_default().push(endangered);
+        }
+        let problems = causes.into_iter().filter_map(|(cause, names)| {
+            let first = names.first()?;
+            let end = humantime::format_rfc3339_seconds(first.not_after);
+            let sentence = format!(
+                "the certificate expires at {end} and cannot be renewed: {}",
+                first.last_error
+            );
+            let names: Vec<_> = names.iter().map(|it| it.name.to_string()).collect();
+            Some(Problem {
+                kind: Kind::Certificate,
+                cause,
+                subject: shown(&names),
+                sentence,
+            })
+        });
+        problems.collect()
+    }
+}
+
+impl WatchedConfig {
+    /// Creates the client of the receiver, if there is one.
+    pub(in crate::app) fn new(
+        receiver: Option<&ProblemReceiver>,
+        upstreams: Vec<WatchedUpstream>,
+    ) -> Result<Self, reqwest::Error> {
+        let receiver = receiver.map(Receiver::new).transpose()?;
+        Ok(Self {
+            receiver: receiver.map(Arc::new),
+            upstreams,
+        })
+    }
+
+    fn upstreams_down(&self) -> Vec<Problem> {
+        let down = self.upstreams.iter().filter(|it| it.upstream.is_out());
+        let down = down.map(|WatchedUpstream { addresses, sites, .. }| {
+            let subject = shown(addresses);
+            Problem {
+                kind: Kind::Upstream,
+                cause: format!("{} for {}", addresses.join(" "), sites.join(" ")),
+                sentence: format!(
+                    "no backend of {} works; start {subject}, or see the log for what it answers",
+                    shown(sites)
+                ),
+                subject,
+            }
+        });
+        down.collect()
+    }
+}
+
+/// Lists the first names, and the number of the others.
+fn shown(names: &[String]) -> String {
+    let list = names.iter().take(SHOWN).map(String::as_str);
+    let list = list.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => list,
+        others => format!("{list} and {others} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_names_are_shown_and_the_others_counted() {
+        let names: Vec<_> = ["a", "b", "c", "d", "e"].map(str::to_owned).into();
+        assert_eq!(shown(&names[..1]), "a");
+        assert_eq!(shown(&names[..3]), "a, b, c");
+        assert_eq!(shown(&names), "a, b, c and 2 more");
+    }
+}
