@@ -1,6 +1,7 @@
 //! Plain HTTP on the HTTPS port: a mistyped URL gets a redirect or a sentence instead of a TLS alert.
 
 use std::convert::Infallible;
+use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,17 +13,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, join, sink, split};
+use tokio::io::{AsyncWriteExt, join, split};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tracing::debug;
 
 use super::connection::{Http, ReceivedBytes, RecordedReads};
 use super::https_location::{host, https_location, site_of};
 use super::https_ports::DEFAULT_PORT;
+use super::lingering_close::LingeringClose;
 use crate::proxy::{ConnInfo, CutTarget, DirectResponse, Reason, RejectedEarly};
 use crate::uninterrupted::{Uninterrupted, peek};
-
-/// Most bytes of a request that are read and discarded.
-const DISCARDED: u64 = 64 * 1024;
 
 /// Whether a client begins with the method of an HTTP request. The first byte of TLS is 22, which is no letter.
 pub(super) async fn is_http(stream: &TcpStream) -> std::io::Result<bool> {
@@ -44,9 +45,8 @@ pub(super) struct HttpOnHttps<'h> {
 }
 
 impl HttpOnHttps<'_> {
-    /// Answers, and waits for the client to leave. A connection that is closed with unread bytes is reset, and the client
-    /// may lose the answer.
-    pub(super) async fn serve(self, stream: TcpStream) -> Result<(), hyper::Error> {
+    /// Answers. Returns the stream, unless it failed, since the client may not have sent all of its request.
+    pub(super) async fn serve(self, stream: TcpStream) -> Option<LingeringClose> {
         let is_redirected = AtomicBool::new(false);
         let received = ReceivedBytes::new(self.most_held);
         let (inner, writes) = split(Uninterrupted::new(stream));
@@ -61,12 +61,14 @@ impl HttpOnHttps<'_> {
             let response = self.redirect(&request);
             is_redirected.store(response.is_some(), Ordering::Relaxed);
             let response = response.unwrap_or_else(explanation);
-            async { Ok::<_, Infallible>(response) }
+            ready(Ok::<_, Infallible>(response))
         });
-        let connection = self
+        let mut connection = self
             .http1
             .serve_connection(TokioIo::new(join(reads, writes)), service);
-        let served = connection.without_shutdown().await;
+        // A request that is refused ends with an error, after its answer.
+        let served = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+        debug!(?served, "plain HTTP on the HTTPS port");
         if !is_redirected.load(Ordering::Relaxed) {
             let rejected = RejectedEarly {
                 version: Version::HTTP_11,
@@ -75,12 +77,9 @@ impl HttpOnHttps<'_> {
             };
             self.http.note_rejected_early(self.conn, rejected);
         }
-        let mut stream = served?.io.into_inner();
-        if stream.shutdown().await.is_ok() {
-            // Whatever goes wrong from here on, the answer is sent.
-            let _ = copy(&mut stream.take(DISCARDED), &mut sink()).await;
-        }
-        Ok(())
+        let mut stream = connection.into_parts().io.into_inner();
+        stream.shutdown().await.ok()?;
+        Some(LingeringClose::new(stream, Instant::now()))
     }
 
     /// Redirects a request for the host of a site to the port that the client has asked. The port in the request's host

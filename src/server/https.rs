@@ -118,7 +118,7 @@ impl Https {
         shutdown: &Shutdown,
     ) -> Option<Box<tls::Accepted<Uninterrupted<TcpStream>>>> {
         tokio::select! {
-            accepted = self.accept(stream, addresses) => accepted.map(Box::new),
+            accepted = self.accept(stream, addresses, shutdown) => accepted.map(Box::new),
             () = stopped(shutdown) => {
                 debug!("TLS handshake cut at shutdown");
                 None
@@ -130,12 +130,13 @@ impl Https {
         &self,
         stream: TcpStream,
         addresses: Addresses,
+        shutdown: &Shutdown,
     ) -> Option<tls::Accepted<Uninterrupted<TcpStream>>> {
         let (limit, refusals) = (self.limits.handshake_timeout, self.http.refusals());
         match timeout(limit, http_on_https::is_http(&stream)).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => {
-                self.answer_http(stream, addresses).await;
+                self.answer_http(stream, addresses, shutdown).await;
                 return None;
             }
             failed => {
@@ -166,7 +167,7 @@ impl Https {
     }
 
     /// Answers plain HTTP on the HTTPS port. Boxed: few connections need it.
-    async fn answer_http(&self, stream: TcpStream, addresses: Addresses) {
+    async fn answer_http(&self, stream: TcpStream, addresses: Addresses, shutdown: &Shutdown) {
         let conn = addresses.conn_info();
         let answer = HttpOnHttps {
             http: &self.http,
@@ -176,8 +177,9 @@ impl Https {
             port: addresses.local.port(),
         };
         let limit = self.limits.handshake_timeout;
-        let answered = timeout(limit, Box::pin(answer.serve(stream))).await;
-        debug!(?answered, "plain HTTP on the HTTPS port");
+        if let Ok(Some(lingering)) = timeout(limit, Box::pin(answer.serve(stream))).await {
+            Box::pin(lingering.discard(shutdown)).await;
+        }
     }
 
     /// Not an `async fn`: its future would have room for the stream.

@@ -1,7 +1,7 @@
 //! Listeners, client connections and their limits. Joins the two towers.
 //!
 //! ```text
-//! https, plain_http -> connection -> direct_responder, accept, current_date
+//! https, plain_http -> connection -> direct_responder, accept, current_date, lingering_close
 //! ```
 
 mod accept;
@@ -13,6 +13,7 @@ mod http_on_https;
 mod https;
 mod https_location;
 mod https_ports;
+mod lingering_close;
 mod options;
 mod plain_http;
 

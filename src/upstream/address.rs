@@ -192,6 +192,11 @@ impl Address {
         self.protocol() == Protocol::Http && self.port().is_some()
     }
 
+    /// `true` for HTTP/2 without TLS on a port, where another version of HTTP may be spoken.
+    pub(super) fn may_speak_other_http(&self) -> bool {
+        self.protocol() == Protocol::H2c && self.port().is_some()
+    }
+
     /// Host and port as they appear in a request; `localhost` for a unix socket.
     #[must_use]
     pub fn authority(&self) -> String {

@@ -8,6 +8,7 @@ use crate::http1::{self, ExchangeError};
 use crate::trust::UnknownCertificate;
 use crate::upstream::address::Address;
 use crate::upstream::certificate_fix::{certificate_fix, known_fix};
+use crate::upstream::other_protocol::other_protocol;
 
 /// Failures before the head of a response has arrived.
 #[derive(Debug, thiserror::Error)]
@@ -194,6 +195,9 @@ impl Error {
             Self::Certificate { source, .. } => {
                 UnknownCertificate::of(source).is_some() || known_fix(source).is_some()
             }
+            Self::Exchange { backend, source } => {
+                other_protocol(backend, source.as_ref()).is_some()
+            }
             _ => false,
         }
     }
@@ -343,16 +347,9 @@ fn exchange_failure(
     backend: &Address,
     error: &(dyn std::error::Error + Send + Sync + 'static),
 ) -> String {
-    let is_no_http = matches!(error.downcast_ref(), Some(http1::Error::Head(_)));
-    // A TLS server answers a request in plain text with an alert.
-    if is_no_http && backend.may_speak_tls() {
-        format!(
-            "backend {backend} sent something that is not HTTP; write `https://{}` if it speaks HTTPS there",
-            backend.authority()
-        )
-    } else {
+    other_protocol(backend, error).unwrap_or_else(|| {
         format!("backend {backend} closed the connection or sent an invalid response")
-    }
+    })
 }
 
 /// Reasons why a body ended early.

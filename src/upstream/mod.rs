@@ -12,6 +12,7 @@ mod error;
 mod exchange;
 mod group;
 mod options;
+mod other_protocol;
 mod srv_name;
 mod transport;
 

@@ -11,6 +11,7 @@ mod paths;
 mod rooms;
 mod shape;
 mod source;
+mod sub_room_imports;
 mod sub_rooms;
 
 use graph::Graph;
@@ -22,7 +23,7 @@ fn check(sources: &[Source]) -> Vec<String> {
     [
         shape::check(sources),
         rooms::check(&graph),
-        sub_rooms::check(&graph),
+        sub_room_imports::check(&graph),
         circles::check(&graph),
     ]
     .concat()

@@ -1,15 +1,10 @@
-//! Which sub-room of a room may import which.
-
-use std::collections::BTreeSet;
-
-use super::graph::Graph;
-use super::source::Source;
+//! The table of the sub-rooms of each room, and of what each of them may import.
 
 /// A sub-room, which is a folder or a file of a room, and the sub-rooms that it may import.
-type Row = (&'static str, &'static [&'static str]);
+pub(crate) type Row = (&'static str, &'static [&'static str]);
 
 /// For each room, its sub-rooms from the ground up: each may import only some of those before it.
-const SUB_ROOMS: [(&str, &[Row]); 7] = [
+pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
     (
         "acme",
         &[
@@ -44,7 +39,8 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("address", &["srv_name"]),
             ("dns", &["srv_name", "address"]),
             ("certificate_fix", &[]),
-            ("error", &["address", "certificate_fix"]),
+            ("other_protocol", &["address"]),
+            ("error", &["address", "certificate_fix", "other_protocol"]),
             ("body", &["error"]),
             ("options", &["transport", "dns", "body"]),
             ("connection", &["transport", "address", "body", "options"]),
@@ -223,16 +219,28 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("https_location", &[]),
             ("https_ports", &[]),
             ("current_date", &[]),
+            ("lingering_close", &[]),
             ("options", &["accept"]),
             ("direct_responder", &["https_location", "https_ports"]),
             ("forwarding_rules", &["accept"]),
             (
                 "connection",
-                &["accept", "current_date", "direct_responder", "options"],
+                &[
+                    "accept",
+                    "current_date",
+                    "direct_responder",
+                    "lingering_close",
+                    "options",
+                ],
             ),
             (
                 "http_on_https",
-                &["https_location", "https_ports", "connection"],
+                &[
+                    "https_location",
+                    "https_ports",
+                    "lingering_close",
+                    "connection",
+                ],
             ),
             (
                 "https",
@@ -331,71 +339,3 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
         ],
     ),
 ];
-
-/// Imports between sub-rooms go by the table only.
-pub(crate) fn check(graph: &Graph<'_>) -> Vec<String> {
-    let mut complaints: Vec<_> = graph.sources.iter().filter_map(unknown).collect();
-    for one in &graph.uses {
-        let Some(to) = one.to else { continue };
-        let (source, target) = (&graph.sources[one.from], &graph.sources[to]);
-        let Some(rows) = rows(source.room()).filter(|_| source.room() == target.room()) else {
-            continue;
-        };
-        let (Some(from), Some(to)) = (sub_room(source), sub_room(target)) else {
-            continue;
-        };
-        let row = rows.iter().find(|(name, _)| *name == from);
-        if from != to && row.is_some_and(|(_, allowed)| !allowed.contains(&to.as_str())) {
-            let rule = format!("in `{}`, `{from}` must not import `{to}`", source.room());
-            complaints.push(source.complain(one.at, &rule));
-        }
-    }
-    complaints
-}
-
-fn rows(room: &str) -> Option<&'static [Row]> {
-    let found = SUB_ROOMS.iter().find(|(name, _)| *name == room);
-    found.map(|(_, rows)| *rows)
-}
-
-/// The folder or file of the room that the source belongs to; none for the room's face.
-fn sub_room(source: &Source) -> Option<String> {
-    source.module().get(1).cloned()
-}
-
-fn unknown(source: &Source) -> Option<String> {
-    let (rows, name) = (rows(source.room())?, sub_room(source)?);
-    let is_known = rows.iter().any(|(known, _)| *known == name);
-    let rule = format!("`{name}` is a sub-room that the table of sub-rooms does not know");
-    (!is_known).then(|| source.complain(0, &rule))
-}
-
-#[test]
-fn sub_rooms_import_only_those_before_them() {
-    for (room, rows) in SUB_ROOMS {
-        let mut before = BTreeSet::new();
-        for (name, allowed) in rows {
-            for other in *allowed {
-                assert!(
-                    before.contains(other),
-                    "in `{room}`, `{name}` imports `{other}`"
-                );
-            }
-            before.insert(*name);
-        }
-    }
-}
-
-#[test]
-fn all_sub_rooms_of_the_table_exist() {
-    let sources = super::source::sources("src");
-    for (room, rows) in SUB_ROOMS {
-        for (name, _) in rows {
-            let mut files = sources.iter().filter(|source| source.room() == room);
-            assert!(
-                files.any(|source| sub_room(source).is_some_and(|found| found == *name)),
-                "`{room}` has no `{name}`"
-            );
-        }
-    }
-}

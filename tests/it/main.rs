@@ -158,8 +158,10 @@ mod server {
     mod client_shares;
     mod ip_families;
     mod limits;
+    mod lingering_close;
     mod listener_reload;
     mod listeners;
+    mod memory_bounds;
     mod plain_http;
     mod plain_sites;
     mod resets;

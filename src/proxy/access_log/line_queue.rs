@@ -59,6 +59,11 @@ impl LineQueue {
 }
 
 impl LineReceiver {
+    /// `true` if lines were dropped since the last call of [`take_dropped`](Self::take_dropped).
+    pub(super) fn has_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Relaxed) > 0
+    }
+
     /// Returns the number of lines dropped since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
         // Mostly a plain load: it leaves the cache line shared with the worker that counts.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info, warn};
 
 use super::line_queue::LineReceiver;
@@ -65,6 +65,8 @@ impl Writer {
     pub(super) async fn run(mut self, reopen: Arc<Notify>, shutdown: Shutdown) {
         let mut batch = Vec::new();
         loop {
+            // The last lines of all may be among those that were lost.
+            let (has_lost, check) = (self.has_lost(), self.checked + CHECK_INTERVAL);
             let is_last = tokio::select! {
                 biased;
                 is_over = poll_fn(|cx| self.poll_lines(cx, &mut batch)) => is_over,
@@ -73,6 +75,7 @@ impl Writer {
                     continue;
                 }
                 () = shutdown.requested() => true,
+                () = sleep_until(check), if has_lost => false,
             };
             self.write(&mut batch).await;
             if is_last || shutdown.is_requested() {
@@ -80,7 +83,7 @@ impl Writer {
             }
             // Lines that arrive during the pause wake no task: they are written together after it.
             tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
+                () = sleep(PAUSE) => {}
                 () = shutdown.requested() => {}
             }
         }
@@ -139,6 +142,10 @@ impl Writer {
         if !std::mem::replace(&mut self.is_failing, true) {
             error!(%error, "the access log cannot be written, and its lines are lost; free disk space or correct the path");
         }
+    }
+
+    fn has_lost(&self) -> bool {
+        self.lost > 0 || self.queues.iter().any(LineReceiver::has_dropped)
     }
 
     fn report_lost(&mut self) {

@@ -4,10 +4,12 @@ use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::rules;
+use crate::upstream::remove_other_spellings;
 
 /// Adds to each weak tag in If-Match and If-None-Match the strong tag from which compression may have made it. The weak
-/// one stays, since it may be the app's own. Returns If-None-Match as the client wrote it, if it has a weak tag.
+/// one stays, since it may be the app's own. Removes all that the app could take for these two fields. Returns If-None-Match as the client wrote it, if it has a weak tag.
 pub(crate) fn restore(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    remove_other_spellings(headers, &[IF_MATCH, IF_NONE_MATCH]);
     restore_field(headers, &IF_MATCH);
     restore_field(headers, &IF_NONE_MATCH)
 }

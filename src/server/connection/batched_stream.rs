@@ -49,6 +49,11 @@ impl<S> BatchedStream<S> {
         Self(Arc::clone(&self.0))
     }
 
+    /// Returns the stream itself, if no other handle of it is left.
+    pub(super) fn into_inner(self) -> Option<S> {
+        Some(Arc::into_inner(self.0)?.into_inner().stream)
+    }
+
     /// Begins another batch of what is read. Must be called when the protocol has acted on the last one. Returns `true` if the
     /// protocol wants to read on.
     pub(super) fn read_on(&self) -> bool {

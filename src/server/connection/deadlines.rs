@@ -151,9 +151,7 @@ impl Deadlines {
         if self.is_h2 || !self.has_requests() {
             return None;
         }
-        let is_uploading =
-            self.has_body.load(Ordering::Relaxed) && self.upload_left.load(Ordering::Relaxed) > 0;
-        Some(if is_uploading {
+        Some(if self.has_unread_body() {
             UPLOAD_WAIT
         } else {
             answer_wait
@@ -246,6 +244,25 @@ impl Deadlines {
     /// `true` between the first byte of a request's head and its last.
     pub(in crate::server) fn is_reading_head(&self) -> bool {
         self.requests.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) != 0
+    }
+
+    /// `true` if bytes of the latest request are still to be read, of its head or of its body.
+    pub(super) fn has_unread_request(&self) -> bool {
+        self.is_reading_head() || self.has_unread_body()
+    }
+
+    fn has_unread_body(&self) -> bool {
+        self.has_body.load(Ordering::Relaxed) && self.upload_left.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns when the latest request was answered. A head that was refused was answered just now.
+    pub(super) fn answered(&self) -> Instant {
+        if self.has_unread_body() {
+            let idle_since = self.idle_since.load(Ordering::Relaxed);
+            self.began + Duration::from_millis(idle_since.saturating_sub(1))
+        } else {
+            Instant::now()
+        }
     }
 
     fn is_unused(&self) -> bool {

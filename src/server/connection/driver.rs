@@ -10,6 +10,7 @@ use tracing::debug;
 use super::connection_error::ConnectionError;
 use super::deadlines::{Check, Deadlines, Missed, PARK_AFTER, Timeouts};
 use crate::proxy::WorkerRefusals;
+use crate::server::lingering_close::LingeringClose;
 use crate::server::options::Limits;
 use crate::tasks::Shutdown;
 
@@ -38,6 +39,11 @@ pub(in crate::server) trait Protocol:
         false
     }
 
+    /// Returns the stream of a connection that has ended, if it was closed before all of a request was read.
+    fn into_lingering(self: Pin<Box<Self>>) -> Option<LingeringClose> {
+        None
+    }
+
     /// Drops all that is not needed to wait for the next request. Called when the connection has not been used for a while.
     fn park(self: Pin<&mut Self>) {}
 }
@@ -53,6 +59,15 @@ enum Phase {
     Closed,
 }
 
+/// The end of a connection.
+#[derive(Debug)]
+pub(in crate::server) struct Ended {
+    /// The error that ended it.
+    pub(in crate::server) error: Option<ConnectionError>,
+    /// What is left of it, if its client may still write.
+    pub(in crate::server) lingering: Option<LingeringClose>,
+}
+
 /// Ends a connection when it must end.
 pub(in crate::server) struct Driver<'a> {
     pub(in crate::server) deadlines: &'a Deadlines,
@@ -62,23 +77,20 @@ pub(in crate::server) struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    /// Polls `connection` to its end. Returns the error that ended it.
+    /// Polls `connection` to its end.
     ///
     /// Nearly all wakes are for the connection itself. The timer and the shutdown signal are therefore not polled on each
     /// wake: they wake the task when they are due, and cost two reads of memory until then.
     ///
     /// The connection comes boxed, or the task would have room for it twice: as an argument and as the pinned value.
-    pub(in crate::server) async fn drive<C: Protocol>(
-        self,
-        mut connection: Pin<Box<C>>,
-    ) -> Option<ConnectionError> {
+    pub(in crate::server) async fn drive<C: Protocol>(self, mut connection: Pin<Box<C>>) -> Ended {
         let (deadlines, shutdown) = (self.deadlines, self.shutdown);
         let mut stop = pin!(shutdown.notified());
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         let (mut timeouts, mut phase) = (Timeouts::of(self.limits), Phase::Open);
         let (mut is_armed, mut is_draining) = (false, false);
         let (mut is_parked, mut recheck) = (false, Duration::ZERO);
-        poll_fn(|cx| {
+        let error = poll_fn(|cx| {
             loop {
                 if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                     let error = result.inspect_err(|error| debug!(%error, "connection failed"));
@@ -124,7 +136,11 @@ impl Driver<'_> {
                 }
             }
         })
-        .await
+        .await;
+        Ended {
+            error,
+            lingering: connection.into_lingering(),
+        }
     }
 
     /// Asks the client to close the connection. It has the idle time-out from now on for that.

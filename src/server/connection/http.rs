@@ -154,12 +154,16 @@ impl Http {
                 shutdown,
                 refusals: self.refusals(),
             };
-            let error = match protocol {
+            let ended = match protocol {
                 Either::Left(http2) => driver.drive(http2).await,
                 Either::Right(http1) => driver.drive(http1).await,
             };
-            if let Some(error) = error {
+            if let Some(error) = ended.error {
                 self.count(&error, &request_handler);
+            }
+            if let Some(lingering) = ended.lingering {
+                // Boxed: few connections need it.
+                Box::pin(lingering.discard(shutdown)).await;
             }
         }
     }

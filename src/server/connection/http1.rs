@@ -19,6 +19,7 @@ use tracing::debug;
 use super::deadlines::Deadlines;
 use super::driver::Protocol;
 use super::tracked_stream::TrackedStream;
+use crate::server::lingering_close::LingeringClose;
 use crate::server::options::Limits;
 
 /// Bytes that are read to wake a parked connection; the protocol reads the rest on its own.
@@ -186,6 +187,20 @@ where
         if let State::Serving(connection) = &mut self.state {
             Pin::new(&mut **connection).graceful_shutdown();
         }
+    }
+
+    fn into_lingering(self: Pin<Box<Self>>) -> Option<LingeringClose> {
+        let Self {
+            state, deadlines, ..
+        } = *Pin::into_inner(self);
+        let State::Serving(ended) = state else {
+            return None;
+        };
+        let parts = ended.into_parts()?;
+        let stream = parts.io.into_inner();
+        let is_read = parts.read_buf.is_empty() && !deadlines.has_unread_request();
+        (stream.is_shut_down() && !is_read)
+            .then(|| LingeringClose::new(stream, deadlines.answered()))
     }
 
     /// Shuts the protocol down, which it does at once because it is idle. The stream stays open, and is parked.

@@ -9,18 +9,21 @@ use h2::server::{Builder, Connection, Handshake, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use super::batched_stream::BatchedStream;
 use super::driver::Protocol;
 use super::http2_stream::{self, AdmittedRequest};
 use super::request_handler::{RequestHandler, boxed};
 use super::tracked_body::RequestMark;
+use super::tracked_stream::TrackedStream;
 use super::waiting_requests::{Outcome, Turn, WaitingRequests};
 use crate::memory::{
     HeldBytes, RUNNING_SIZE, Upload, UploadWindow, WAITING_SIZE, request_head_size,
     small_upload_size,
 };
 use crate::proxy;
+use crate::server::lingering_close::LingeringClose;
 use crate::server::options::Limits;
 use crate::tasks::Tasks;
 
@@ -58,14 +61,16 @@ pub(super) fn builder(limits: &Limits) -> Builder {
 pub(super) struct Http2<'a, S> {
     handler: Arc<RequestHandler>,
     tasks: &'a Tasks,
-    state: State<S>,
+    state: State<TrackedStream<S>>,
     /// The stream of the state.
-    stream: BatchedStream<S>,
+    stream: BatchedStream<TrackedStream<S>>,
     is_draining: bool,
     uploads: Arc<UploadWindow>,
     is_wide: bool,
     /// `true` once the client was given the wide window. What is left of it cannot be taken back.
     was_wide: bool,
+    /// `true` once the connection was closed because its client broke the rules.
+    has_failed: bool,
     flood: Flood,
     waiting: WaitingRequests,
 }
@@ -91,7 +96,7 @@ where
     /// Serves `io`: `handler` answers its streams, each in one of `tasks`.
     pub(super) fn new(
         builder: &Builder,
-        io: S,
+        io: TrackedStream<S>,
         handler: Arc<RequestHandler>,
         tasks: &'a Tasks,
     ) -> Self {
@@ -107,6 +112,7 @@ where
             uploads: UploadWindow::new(memory, (WINDOW - FIRST_WINDOW) as usize),
             is_wide: false,
             was_wide: false,
+            has_failed: false,
             flood: Flood::None,
             waiting,
         }
@@ -276,8 +282,9 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ended = self.poll_streams(cx);
-        if ended.is_pending() {
-            self.stream.flush_deferred(cx);
+        match &ended {
+            Poll::Pending => self.stream.flush_deferred(cx),
+            Poll::Ready(result) => self.has_failed = result.is_err(),
         }
         ended
     }
@@ -285,7 +292,7 @@ where
 
 impl<S> Protocol for Http2<'_, S>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     type Error = h2::Error;
 
@@ -303,5 +310,17 @@ where
             return true;
         }
         false
+    }
+
+    /// The client of a connection that is closed for what it sent has not read the reason yet, and sends on.
+    fn into_lingering(self: Pin<Box<Self>>) -> Option<LingeringClose> {
+        let this = *Pin::into_inner(self);
+        if !this.has_failed && this.flood != Flood::Closed {
+            return None;
+        }
+        // The other handle of the stream.
+        drop(this.state);
+        let stream = this.stream.into_inner()?;
+        (stream.is_shut_down()).then(|| LingeringClose::new(stream, Instant::now()))
     }
 }

@@ -26,6 +26,7 @@ pub(in crate::server) struct TrackedStream<S> {
     answer_wait: Duration,
     received: Option<Arc<ReceivedBytes>>,
     deadlines: Arc<Deadlines>,
+    is_shut_down: bool,
     _slot: ConnectionSlot,
 }
 
@@ -42,6 +43,7 @@ impl<S> TrackedStream<S> {
             answer_wait: Duration::ZERO,
             received: None,
             deadlines,
+            is_shut_down: false,
             _slot: slot.into(),
         }
     }
@@ -60,6 +62,11 @@ impl<S> TrackedStream<S> {
             answer_wait,
             ..self
         }
+    }
+
+    /// `true` once the sending side is closed, after all that was written.
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.is_shut_down
     }
 
     /// Forgets what was read, since the protocol has used or given back all of it.
@@ -177,6 +184,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
             return Poll::Ready(Ok(()));
         }
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.is_shut_down = matches!(result, Poll::Ready(Ok(())));
         self.record(result)
     }
 }

@@ -189,6 +189,14 @@ mod tests {
         assert!(limit.take(Some(&client)).is_some());
     }
 
+    #[tokio::test]
+    async fn a_client_alone_may_fill_a_limit_of_two() {
+        let limit = MaxConnections::new(2);
+        let client = Arc::default();
+        let slots = [(); 2].map(|()| limit.take(Some(&client)));
+        assert!(slots.iter().all(Option::is_some));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_new_request_that_ends_while_counting_frees_no_earlier_slot() {
         let slots = Arc::new(Semaphore::new(1));

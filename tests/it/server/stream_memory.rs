@@ -14,8 +14,9 @@ use proxy::tasks::Tasks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
-use super::client_shares::{
-    CONNECTION, SHARE, assert_neighbour_is_served, neighbour, setup, with_little_memory,
+use super::client_shares::{assert_neighbour_is_served, neighbour, setup};
+use super::memory_bounds::{
+    CONNECTION, LARGE_BACKEND_CONNECTION, OWN, REQUEST, SHARE, bound, with_little_memory,
 };
 use crate::harness::admin::refused;
 use crate::harness::backends::web_app::App;
@@ -23,13 +24,8 @@ use crate::harness::clients::http2_frames::{HEADERS, Http2Frames, RST_STREAM};
 use crate::harness::deadline::soon;
 use crate::harness::proxy::Proxy;
 
-/// Bytes of its own that each connection may hold.
-const OWN: u64 = 64 << 10;
-/// Bytes that are counted for each request, and for each tunnel.
-const REQUEST: u64 = 16 << 10;
+/// Bytes that are counted for each tunnel.
 const TUNNEL: u64 = 32 << 10;
-/// Bytes of the buffers of a connection to the backend, after a large head.
-const BACKEND_CONNECTION: u64 = 96 << 10;
 
 /// Opens an HTTP/2 connection of a client that lets its kernel take little.
 async fn frames_with_small_buffers(
@@ -71,10 +67,8 @@ async fn large_heads_of_responses_that_a_client_does_not_read_are_bounded_in_sum
     // Then the proxy has not grown much. Once the client reads, each stream gets its head, or is refused.
     let running = (SHARE + CONNECTIONS * OWN) / REQUEST;
     let grown = 1024 * (proxy.peak_memory() - before);
-    assert!(
-        grown < 3 * SHARE + CONNECTIONS * CONNECTION + running * BACKEND_CONNECTION,
-        "{grown} bytes"
-    );
+    let most = SHARE + CONNECTIONS * CONNECTION + running * LARGE_BACKEND_CONNECTION;
+    assert!(grown < most, "{grown} bytes of {most}");
     for mut frames in open {
         let mut undecided: HashSet<u32> = (0..STREAMS).map(|number| 2 * number + 1).collect();
         while !undecided.is_empty() {
@@ -145,10 +139,8 @@ async fn tunnels_of_one_client_are_bounded_in_sum() {
     assert!(open.len() as u64 <= most, "{}", open.len());
     assert_eq!(open.len() + refused, 800);
     let grown = 1024 * (proxy.memory() - before);
-    assert!(
-        grown < 3 * SHARE + CONNECTIONS * CONNECTION,
-        "{grown} bytes"
-    );
+    let most = bound(SHARE, CONNECTIONS, most);
+    assert!(grown < most, "{grown} bytes of {most}");
     assert_neighbour_is_served(&proxy).await;
 }
 

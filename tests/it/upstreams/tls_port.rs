@@ -16,8 +16,13 @@ use crate::harness::proxy::ProxySetup;
 
 /// Sends a request to a backend over plain HTTP, although it speaks TLS. Returns the answer and the line of the log.
 async fn in_plain_text(address: SocketAddr) -> (String, String) {
+    asked_at(&format!("http://{address}")).await
+}
+
+/// Sends a request to a site with this upstream. Returns the answer and the line of the log.
+async fn asked_at(upstream: &str) -> (String, String) {
     let text = format!(
-        "[sites]\n\"www.example.org\" = {{ upstream = \"http://{address}\", http = \"serve\" }}\n"
+        "[sites]\n\"www.example.org\" = {{ upstream = \"{upstream}\", http = \"serve\" }}\n"
     );
     let mut proxy = ProxySetup::new().proxyfile(&text).start().await;
     let answer = ask(proxy.http(), GET).await;
@@ -45,6 +50,30 @@ async fn a_web_server_that_expects_https_is_a_502_that_says_what_to_write() {
         assert!(line.contains("says that it expects HTTPS; "), "{line}");
         let fix = format!("write `https://{address}` if it speaks HTTPS there");
         assert!(line.contains(&fix), "{line}");
+        assert!(line.len() < 300, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_answers_h2c_with_another_version_is_a_502_that_says_what_to_write() {
+    let ca = TestCa::root("backends");
+    let nginx = Nginx::start(&ca, FACTS).await;
+    let old = "HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\n\r\n";
+    let old = Origin::start(move |mut connection| async move {
+        connection.raw.read_head().await;
+        connection.raw.send(old).await;
+        connection.raw.read_to_end().await;
+    })
+    .await;
+    for address in [nginx.address, old.address] {
+        let (answer, line) = asked_at(&format!("h2c://{address}")).await;
+
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        assert!(line.contains("does not speak HTTP/2; "), "{line}");
+        for (scheme, protocol) in [("http", "HTTP/1.1"), ("https", "HTTPS")] {
+            let fix = format!("`{scheme}://{address}` for {protocol}");
+            assert!(line.contains(&fix), "{line}");
+        }
         assert!(line.len() < 300, "{line}");
     }
 }

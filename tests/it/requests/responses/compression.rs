@@ -287,3 +287,19 @@ async fn without_compression_tags_reach_the_app_unchanged() {
     let seen = origin.event().await;
     assert_eq!(header(&seen, "if-none-match"), Some("W/\"v1\""));
 }
+
+#[tokio::test]
+async fn no_other_spelling_of_a_field_with_tags_reaches_an_app_behind_compression() {
+    let mut origin = Origin::ok().await;
+    let service = compressing(&origin).await;
+    for tags in ["If-None-Match: W/\"v1\"\r\n", "If-Match: \"v1\"\r\n", ""] {
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: www.example.org\r\n{tags}If_None_Match: \"forged\"\r\n\
+             if.match: \"forged\"\r\nIf_Range: kept\r\nConnection: close\r\n\r\n"
+        );
+        ask(service.h1, request).await;
+        let seen = origin.event().await;
+        assert!(!seen.contains("forged"), "{seen}");
+        assert_eq!(header(&seen, "if_range"), Some("kept"));
+    }
+}
