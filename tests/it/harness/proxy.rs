@@ -14,9 +14,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::harness::backends::web_app::App;
+pub(crate) use crate::harness::binary::command;
+use crate::harness::binary::{pass, prepared};
 use crate::harness::clients::https::Client;
 use crate::harness::output_lines::{PATIENCE, follow, wait_for};
 use crate::harness::ports::ProxyPorts;
+use crate::harness::process_status::kilobytes;
+use crate::harness::successors::Successors;
 
 /// Settings of a proxy that is not started yet.
 pub(crate) struct ProxySetup {
@@ -30,6 +34,9 @@ pub(crate) struct ProxySetup {
     says_addresses: bool,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
+    storage: Option<String>,
+    environment: Vec<(String, String)>,
+    passed: Vec<(String, OwnedFd)>,
 }
 
 impl ProxySetup {
@@ -51,39 +58,52 @@ impl ProxySetup {
             says_addresses: true,
             stdout: None,
             stderr: None,
+            storage: None,
+            environment: Vec::new(),
+            passed: Vec::new(),
         }
+    }
+
+    /// Uses the storage of another proxy.
+    pub(crate) fn sharing(mut self, storage: &str) -> Self {
+        self.storage = Some(storage.to_owned());
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Passes a socket under this name, as systemd does.
+    pub(crate) fn pass(mut self, name: &str, socket: impl Into<OwnedFd>) -> Self {
+        self.passed.push((name.to_owned(), socket.into()));
+        self
     }
 
     /// Turns preflight on. It is off in other tests, because it asks the system's DNS.
-    pub(crate) fn preflight(self) -> Self {
-        Self {
-            has_preflight: true,
-            ..self
-        }
+    pub(crate) fn preflight(mut self) -> Self {
+        self.has_preflight = true;
+        self
     }
 
     /// Gives the process this standard output, which the test reads itself.
-    pub(crate) fn stdout(self, stdout: OwnedFd) -> Self {
-        Self {
-            stdout: Some(stdout),
-            ..self
-        }
+    pub(crate) fn stdout(mut self, stdout: OwnedFd) -> Self {
+        self.stdout = Some(stdout);
+        self
     }
 
     /// Gives the process this standard error, which the test reads itself.
-    pub(crate) fn stderr(self, stderr: OwnedFd) -> Self {
-        Self {
-            stderr: Some(stderr),
-            ..self
-        }
+    pub(crate) fn stderr(mut self, stderr: OwnedFd) -> Self {
+        self.stderr = Some(stderr);
+        self
     }
 
     /// Leaves the addresses of the listeners to the Proxyfile.
-    pub(crate) fn addresses_by_file(self) -> Self {
-        Self {
-            says_addresses: false,
-            ..self
-        }
+    pub(crate) fn addresses_by_file(mut self) -> Self {
+        self.says_addresses = false;
+        self
     }
 
     pub(crate) fn args<A: ToString>(mut self, args: impl IntoIterator<Item = A>) -> Self {
@@ -166,7 +186,7 @@ impl ProxySetup {
     }
 
     /// Starts the proxy and waits until both listeners accept connections.
-    pub(crate) async fn start(self) -> Proxy {
+    pub(crate) async fn start(mut self) -> Proxy {
         let mut command = match (&self.open_files, &self.hosts_file) {
             (Some(limit), _) => prepared("sh", &[], limit),
             (None, Some(hosts)) => {
@@ -175,9 +195,9 @@ impl ProxySetup {
             }
             (None, None) => command(),
         };
-        command
-            .args(&self.args)
-            .args(["--storage", &format!("file:{}", self.data().display())]);
+        let storage = self.storage.take();
+        let storage = storage.unwrap_or_else(|| format!("file:{}", self.data().display()));
+        command.args(&self.args).args(["--storage", &storage]);
         if self.says_addresses {
             command
                 .args(["--listen-http", &self.http().to_string()])
@@ -189,6 +209,8 @@ impl ProxySetup {
         if !self.has_preflight {
             command.arg("--no-preflight");
         }
+        command.envs(std::mem::take(&mut self.environment));
+        pass(std::mem::take(&mut self.passed), &mut command);
         let is_followed = self.stdout.is_none();
         let mut proxy = Proxy::spawn(command, self);
         if is_followed {
@@ -200,31 +222,6 @@ impl ProxySetup {
     }
 }
 
-const BINARY: &str = env!("CARGO_BIN_EXE_proxy");
-
-/// A command that runs the binary, in an environment without settings for it.
-pub(crate) fn command() -> Command {
-    clean(Command::new(BINARY))
-}
-
-/// A command that runs the binary after `preparation`, which the shell `program` with these arguments runs.
-fn prepared(program: &str, args: &[&str], preparation: &str) -> Command {
-    let mut command = Command::new(program);
-    let script = format!("{preparation} && exec \"$0\" \"$@\"");
-    command.args(args).args(["-c", &script, BINARY]);
-    clean(command)
-}
-
-fn clean(mut command: Command) -> Command {
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PROXY_") {
-            command.env_remove(name);
-        }
-    }
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    command
-}
-
 /// A running proxy; dropping the value kills it.
 pub(crate) struct Proxy {
     child: Child,
@@ -232,6 +229,7 @@ pub(crate) struct Proxy {
     log: watch::Receiver<String>,
     setup: ProxySetup,
     readers: Tasks,
+    successors: Successors,
 }
 
 impl Proxy {
@@ -250,7 +248,33 @@ impl Proxy {
             log,
             setup,
             readers,
+            successors: Successors::default(),
         }
+    }
+
+    /// Upgrades the proxy by its command, and returns the number of the process that serves then. The log goes on as that of
+    /// the first one.
+    pub(crate) async fn upgrade(&mut self) -> Pid {
+        let storage = format!("file:{}", self.data().display());
+        let told = command().args(["upgrade", "--storage", &storage]).output();
+        let told = told.await.unwrap();
+        assert!(told.status.success(), "{told:?}: {}", self.log());
+        let told = String::from_utf8(told.stdout).unwrap();
+        let pid = told.split_whitespace().nth(2).unwrap();
+        let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+        self.adopt(pid);
+        pid
+    }
+
+    /// Ends this process with the proxy, which it has not started itself.
+    pub(crate) fn adopt(&mut self, pid: Pid) {
+        self.successors.add(pid);
+    }
+
+    /// Waits until the first process has ended, though its successors write to its log.
+    pub(crate) async fn first_ended(&mut self) -> ExitStatus {
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("the first process does not end").unwrap()
     }
 
     pub(crate) fn http(&self) -> SocketAddr {
@@ -329,7 +353,7 @@ impl Proxy {
 
     /// Resident memory of the process in KiB.
     pub(crate) fn memory(&self) -> u64 {
-        self.status("VmRSS:")
+        kilobytes(self.pid(), "VmRSS:")
     }
 
     /// Returns the log so far.
@@ -339,17 +363,7 @@ impl Proxy {
 
     /// Largest resident memory that the process has had, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, key: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
-        let status = std::fs::read_to_string(path).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(key))
-            .unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        kilobytes(self.pid(), "VmHWM:")
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -380,18 +394,4 @@ impl Proxy {
         assert!(self.ended().await.success(), "{}", self.log());
         self.setup
     }
-}
-
-/// Returns `true` if any file below `dir` holds `needle`.
-pub(crate) fn holds(dir: &Path, needle: &str) -> bool {
-    std::fs::read_dir(dir)
-        .unwrap()
-        .map(Result::unwrap)
-        .any(|entry| {
-            let path = entry.path();
-            match path.is_dir() {
-                true => holds(&path, needle),
-                false => std::fs::read_to_string(&path).is_ok_and(|text| text.contains(needle)),
-            }
-        })
 }

@@ -8,7 +8,8 @@ use crate::harness::ca::scripted::{CertificateFault, Fault, Reply, Script, Scrip
 use crate::harness::clients::https::Client;
 use crate::harness::clients::raw::ask;
 use crate::harness::deadline::soon;
-use crate::harness::proxy::{Proxy, ProxySetup, holds};
+use crate::harness::proxy::{Proxy, ProxySetup};
+use crate::harness::stored_text::holds;
 
 pub(super) const NAME: &str = "www.example.org";
 

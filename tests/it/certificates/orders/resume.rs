@@ -17,7 +17,8 @@ use crate::harness::dns::bind::{Bind, KEY, KEY_NAME};
 use crate::harness::dns::cloudflare::{CloudflareApi, TOKEN};
 use crate::harness::dns::server::DnsServer;
 use crate::harness::ports::ProxyPorts;
-use crate::harness::proxy::{Proxy, ProxySetup, holds};
+use crate::harness::proxy::{Proxy, ProxySetup};
+use crate::harness::stored_text::holds;
 
 const NAME: &str = "www.example.org";
 
