@@ -2,9 +2,15 @@
 
 use std::process::ExitCode;
 
+use proxy::app::{self, Inherited};
+use proxy::cli;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    proxy::cli::main(|config, file| Ok(proxy::app::run(&config, file.as_ref())?))
+    let inherited = Inherited::take();
+    let predecessor = inherited.predecessor();
+    let start = move |config, file: Option<_>| Ok(app::run(&config, file.as_ref(), inherited)?);
+    cli::main(predecessor, Box::new(start))
 }

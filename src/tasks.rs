@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -94,6 +94,13 @@ impl Tasks {
         self.shutdown.request();
     }
 
+    /// Asks the tasks to stop as [`stop`](Self::stop) does. Those whose clients would come back at once may leave at different
+    /// moments within `span`.
+    pub fn stop_within(&self, span: Duration) {
+        self.shutdown.0.span.store(millis(span), Ordering::Release);
+        self.stop();
+    }
+
     /// Returns the number of running tasks in the whole group.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -135,6 +142,8 @@ pub struct Shutdown(Arc<Signal>);
 #[derive(Debug, Default)]
 struct Signal {
     is_requested: AtomicBool,
+    /// Time over which tasks may leave, in milliseconds.
+    span: AtomicU64,
     requested: Arc<Notify>,
 }
 
@@ -152,6 +161,28 @@ impl Shutdown {
         }
     }
 
+    /// Returns the time over which tasks may leave, once the group is asked to stop. It is zero if all have to leave at once.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        Duration::from_millis(self.0.span.load(Ordering::Acquire))
+    }
+
+    /// Waits until the group is asked to stop, and then until a moment of this task's own within [`span`](Self::span). Cancel
+    /// safe, but a later call waits for another moment.
+    pub async fn turn(&self) {
+        self.requested().await;
+        let span = self.span();
+        if !span.is_zero() {
+            tokio::time::sleep(span.mul_f64(fastrand::f64())).await;
+        }
+    }
+
+    /// Waits until the group is asked to stop, and then for `grace`, or for half of [`span`](Self::span) if that is longer.
+    pub async fn overdue(&self, grace: Duration) {
+        self.requested().await;
+        tokio::time::sleep(grace.max(self.span() / 2)).await;
+    }
+
     /// Completes when the group is asked to stop after this call. Check [`is_requested`](Self::is_requested) after it, not
     /// before.
     pub fn notified(&self) -> OwnedNotified {
@@ -163,6 +194,10 @@ impl Shutdown {
     pub fn is_requested(&self) -> bool {
         self.0.is_requested.load(Ordering::Acquire)
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -202,6 +237,41 @@ mod tests {
         assert_eq!(tasks.drain(Duration::from_secs(30)).await, 0);
         branch.spawn(std::future::pending::<()>());
         assert_eq!(tasks.drain(Duration::from_secs(30)).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_leave_at_different_moments_within_the_span() {
+        let tasks = Tasks::new();
+        let start = tokio::time::Instant::now();
+        let leave = |shutdown: Shutdown| async move {
+            shutdown.turn().await;
+            start.elapsed()
+        };
+        let handles: Vec<_> = (0..100)
+            .map(|_| tasks.spawn(leave(tasks.shutdown())))
+            .collect();
+        let span = Duration::from_secs(20);
+        tasks.stop_within(span);
+        let mut left = Vec::new();
+        for handle in handles {
+            left.push(handle.await.unwrap());
+        }
+        left.sort();
+        assert!(left[0] < span / 4 && left[99] > span / 4 * 3, "{left:?}");
+        assert!(left[99] <= span + Duration::from_millis(1));
+        let early = left.iter().filter(|moment| **moment < span / 2).count();
+        assert!((20..80).contains(&early), "{early} of 100");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_span_tasks_leave_at_once() {
+        let tasks = Tasks::new();
+        let start = tokio::time::Instant::now();
+        tasks.stop();
+        tasks.shutdown().turn().await;
+        assert!(start.elapsed() <= Duration::from_millis(1));
+        tasks.shutdown().overdue(Duration::from_secs(1)).await;
+        assert!(start.elapsed() < Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,7 +18,9 @@ use tokio::task::spawn_blocking;
 use url::form_urlencoded::byte_serialize;
 
 use super::error::Error;
-use super::response::{Done, Page, Refused, Reloaded, Report, RevokeRequest, Status, Stopped};
+use super::response::{
+    Done, Page, Refused, Reloaded, Report, RevokeRequest, Status, Stopped, UpgradeRequest, Upgraded,
+};
 
 /// Time between the last connection of the proxy and the end of its process.
 const END_TIMEOUT: Timespec = Timespec {
@@ -93,6 +95,13 @@ impl Client {
     /// Reloads the configuration of the proxy. Returns what has changed.
     pub async fn reload(&self) -> Result<Reloaded, Error> {
         self.ask(Method::POST, "/reload").await
+    }
+
+    /// Replaces the process of the proxy by a new one, which runs `binary` or the file of the running one, and waits until it
+    /// serves.
+    pub async fn upgrade(&self, binary: Option<PathBuf>) -> Result<Upgraded, Error> {
+        let body = serde_json::to_vec(&UpgradeRequest { binary }).unwrap_or_default();
+        self.send(Method::POST, "/upgrade", body.into()).await
     }
 
     /// Stops the proxy, and waits until its process has ended.

@@ -43,6 +43,14 @@ pub(super) trait Listen: Send + Sync {
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
+impl<L: Listen> Listen for Arc<L> {
+    type Stream = L::Stream;
+
+    async fn accept(&self) -> io::Result<L::Stream> {
+        L::accept(self).await
+    }
+}
+
 impl Listen for TcpListener {
     type Stream = TcpStream;
 

@@ -138,6 +138,9 @@ pub enum Error {
         /// `true` if the configuration is not valid.
         is_invalid: bool,
     },
+    /// No other process has taken over.
+    #[error("not upgraded, the running proxy goes on: {0}")]
+    NotUpgraded(String),
     /// The process ends.
     #[error("the proxy is stopping; start it again when it has ended")]
     Stopping,
@@ -186,6 +189,7 @@ impl Error {
             | Self::NotRevoked { .. }
             | Self::NotRolled(_)
             | Self::NotReloaded { .. }
+            | Self::NotUpgraded(_)
             | Self::Stopping => StatusCode::CONFLICT,
             Self::TooLong { .. }
             | Self::InUse(_)

@@ -40,7 +40,7 @@ impl MetricsServer {
     }
 
     /// Serves until the process stops.
-    pub async fn run(self, listener: TcpListener) {
+    pub async fn run(self, listener: Arc<TcpListener>) {
         let stats = self.stats;
         let serve = move |stream| serve(Arc::clone(&stats), stream);
         accept_connections(listener, "metrics", self.tasks, serve).await;

@@ -24,8 +24,8 @@ pub use metrics_server::MetricsServer;
 pub use process_commands::{ProcessCommand, ProcessCommands};
 pub use response::{
     AttemptsFacts, CertificateCounts, CertificateFacts, Done, Line, ListenerStatus, Page,
-    RecordFacts, RefusalCount, Reloaded, Report, Status, Stopped,
+    RecordFacts, RefusalCount, Reloaded, Report, Status, Stopped, Upgraded,
 };
 pub use server::Server;
-pub use socket::Socket;
+pub use socket::{Socket, SocketHandover};
 pub use stats::Stats;

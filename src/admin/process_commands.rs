@@ -1,9 +1,11 @@
 //! Commands of the admin socket for the whole process. Whoever runs the process carries them out.
 
+use std::path::PathBuf;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::Error;
-use super::response::{Reloaded, Stopped};
+use super::response::{Reloaded, Stopped, Upgraded};
 
 /// Commands that wait to be carried out.
 const WAITING: usize = 8;
@@ -13,6 +15,8 @@ const WAITING: usize = 8;
 pub enum ProcessCommand {
     /// Read the configuration again.
     Reload(oneshot::Sender<Result<Reloaded, Error>>),
+    /// Start this binary, or that of the process, as the successor of the process, and stop once it serves.
+    Upgrade(Option<PathBuf>, oneshot::Sender<Result<Upgraded, Error>>),
     /// Stop, after running requests have ended.
     Stop(oneshot::Sender<Stopped>),
 }
@@ -31,6 +35,11 @@ impl ProcessCommands {
 
     pub(super) async fn reload(&self) -> Result<Reloaded, Error> {
         self.result_of(ProcessCommand::Reload).await?
+    }
+
+    pub(super) async fn upgrade(&self, binary: Option<PathBuf>) -> Result<Upgraded, Error> {
+        let command = |sender| ProcessCommand::Upgrade(binary, sender);
+        self.result_of(command).await?
     }
 
     pub(super) async fn stop(&self) -> Result<Stopped, Error> {

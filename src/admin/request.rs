@@ -25,6 +25,8 @@ pub(super) enum AdminRequest {
     Rollover,
     /// `POST /reload`
     Reload,
+    /// `POST /upgrade` with the path of a binary in its body, if another than that of the process is to run
+    Upgrade,
     /// `POST /stop`
     Stop,
 }
@@ -41,6 +43,7 @@ impl AdminRequest {
             ["certificates", name, "revoke"] => (Method::POST, Self::Revoke(decoded(name))),
             ["account", "rollover"] => (Method::POST, Self::Rollover),
             ["reload"] => (Method::POST, Self::Reload),
+            ["upgrade"] => (Method::POST, Self::Upgrade),
             ["stop"] => (Method::POST, Self::Stop),
             _ => return Err(Error::NoResource(path.to_owned())),
         };
@@ -117,6 +120,7 @@ mod tests {
             ("DELETE", "/certificates/a.example", "only GET"),
             ("GET", "/certificates/a.example/renew", "only POST"),
             ("GET", "/reload", "only POST"),
+            ("GET", "/upgrade", "only POST"),
             ("GET", "/stop", "only POST"),
             ("GET", "/", "no resource /"),
             (

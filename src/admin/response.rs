@@ -1,5 +1,6 @@
 //! Responses of the admin socket, in JSON. Times are RFC 3339 in UTC.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -183,6 +184,25 @@ pub struct Reloaded {
 pub struct Stopped {
     /// Connections that were cut at the end of the drain.
     pub cut: usize,
+}
+
+/// The process that has replaced a running proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// The number of the new process.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// The number of the former process, which drains.
+    pub former_pid: u32,
+}
+
+/// The body of a request to upgrade.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpgradeRequest {
+    /// The binary to start, if it is another one.
+    pub(super) binary: Option<PathBuf>,
 }
 
 /// The body of a request to revoke a certificate.

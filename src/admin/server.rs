@@ -1,6 +1,7 @@
 //! The server of the admin socket.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::certificate_operations::Operations;
@@ -20,7 +21,7 @@ use super::connection::{accept_connections, serve_connection};
 use super::error::Error;
 use super::process_commands::ProcessCommands;
 use super::request::AdminRequest;
-use super::response::{Refused, RevokeRequest};
+use super::response::{Refused, RevokeRequest, UpgradeRequest};
 use super::socket::Socket;
 use crate::tasks::Tasks;
 
@@ -59,7 +60,17 @@ impl Server {
     }
 
     /// Serves until the process stops.
-    pub async fn run(self, socket: Socket) {
+    pub async fn run(self, mut socket: Socket) {
+        let mut serving = pin!(self.accept(Arc::clone(socket.listener())));
+        // Meanwhile, the lock is taken from the process before this one.
+        tokio::select! {
+            () = &mut serving => return,
+            () = socket.hold_lock() => {}
+        }
+        serving.await;
+    }
+
+    async fn accept(self, socket: Arc<UnixListener>) {
         let resources = self.resources;
         let serve = move |stream| serve(Arc::clone(&resources), stream);
         accept_connections(socket, "admin socket", self.tasks, serve).await;
@@ -111,6 +122,10 @@ async fn answer(
         AdminRequest::Status => json(&operations.status().await?),
         AdminRequest::Rollover => json(&operations.roll_account_keys().await?),
         AdminRequest::Reload => json(&process.reload().await?),
+        AdminRequest::Upgrade => {
+            let request: UpgradeRequest = read(body).await?;
+            json(&process.upgrade(request.binary).await?)
+        }
         AdminRequest::Stop => json(&process.stop().await?),
     })
 }

@@ -1,15 +1,20 @@
-//! The unix socket: closed to other users from its first moment, for one process at a time, and replaced if its last process was
-//! killed.
+//! The unix socket: closed to other users from its first moment, for one process at a time, replaced if its last process was
+//! killed, and handed over to the process that replaces this one.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use socket2::{Domain, SockAddr, Type};
+use socket2::{Domain, SockAddr, SockRef, Type};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::sleep;
+use tracing::debug;
 
 use super::connection::Listen;
 use super::error::Error;
@@ -19,13 +24,39 @@ use crate::storage::Owner;
 const MAX_PATH: usize = 107;
 /// Most clients that wait to be accepted.
 const BACKLOG: i32 = 16;
+/// Interval of attempts to take the lock from a process that hands it over.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// A listening unix socket. Its file is removed when it is dropped.
 #[derive(Debug)]
 pub struct Socket {
-    listener: UnixListener,
+    listener: Arc<UnixListener>,
     path: PathBuf,
-    _lock: File,
+    /// `true` once another process listens on it.
+    is_handed_over: Arc<AtomicBool>,
+    /// `None` until the process that has handed the socket over releases the lock.
+    lock: Option<File>,
+}
+
+/// The way to hand a [`Socket`] over. Does not keep it open.
+#[derive(Clone, Debug)]
+pub struct SocketHandover {
+    listener: Weak<UnixListener>,
+    is_handed_over: Arc<AtomicBool>,
+}
+
+impl SocketHandover {
+    /// Opens the socket once more, for another process. `None` if it is closed.
+    pub fn duplicate(&self) -> io::Result<Option<OwnedFd>> {
+        let open = self.listener.upgrade();
+        open.map(|socket| socket.as_fd().try_clone_to_owned())
+            .transpose()
+    }
+
+    /// Leaves the file of the socket to the other process.
+    pub fn complete(&self) {
+        self.is_handed_over.store(true, Ordering::Release);
+    }
 }
 
 impl Socket {
@@ -51,10 +82,74 @@ impl Socket {
         clear(path)?;
         let listener = listen(path, owner).and_then(UnixListener::from_std);
         Ok(Self {
-            listener: listener.map_err(failed)?,
+            listener: Arc::new(listener.map_err(failed)?),
             path: path.to_owned(),
-            _lock: lock,
+            is_handed_over: Arc::default(),
+            lock: Some(lock),
         })
+    }
+
+    /// Takes the socket at `path` over from the process that this one replaces. `None` if it listens elsewhere. Needs a
+    /// runtime.
+    ///
+    /// That process holds the lock until it has handed everything over. A third process finds out that somebody listens, with
+    /// or without the lock.
+    pub fn adopt(
+        listener: std::os::unix::net::UnixListener,
+        path: &Path,
+    ) -> Result<Option<Self>, Error> {
+        let is_there = |address: std::os::unix::net::SocketAddr| {
+            address.as_pathname().is_some_and(|bound| bound == path)
+        };
+        if !listener.local_addr().is_ok_and(is_there) {
+            return Ok(None);
+        }
+        let listener = listener
+            .set_nonblocking(true)
+            .and_then(|()| UnixListener::from_std(listener));
+        let listener = listener.map_err(|source| Error::Open {
+            path: path.to_owned(),
+            source,
+        });
+        Ok(Some(Self {
+            listener: Arc::new(listener?),
+            path: path.to_owned(),
+            is_handed_over: Arc::default(),
+            lock: None,
+        }))
+    }
+
+    /// Takes the lock of an adopted socket once the other process has released it, and makes this process the one that clients
+    /// see at the other end.
+    pub(super) async fn hold_lock(&mut self) {
+        while self.lock.is_none() {
+            match lock(&self.path, None) {
+                Ok(lock) => self.lock = Some(lock),
+                Err(TryLockError::WouldBlock) => sleep(LOCK_RETRY).await,
+                Err(TryLockError::Error(error)) => {
+                    debug!(%error, "the lock of the admin socket cannot be taken");
+                    break;
+                }
+            }
+        }
+        // The kernel names the process that has called `listen` last (unix(7), SO_PEERCRED).
+        if let Err(error) = SockRef::from(&*self.listener).listen(BACKLOG) {
+            debug!(%error, "the admin socket cannot be taken over");
+        }
+    }
+
+    /// Returns the way to hand the socket over.
+    #[must_use]
+    pub fn handover(&self) -> SocketHandover {
+        SocketHandover {
+            listener: Arc::downgrade(&self.listener),
+            is_handed_over: Arc::clone(&self.is_handed_over),
+        }
+    }
+
+    /// Returns the socket to accept on.
+    pub(super) fn listener(&self) -> &Arc<UnixListener> {
+        &self.listener
     }
 
     /// Returns its path.
@@ -64,17 +159,20 @@ impl Socket {
     }
 }
 
-impl Listen for Socket {
+impl Listen for UnixListener {
     type Stream = UnixStream;
 
     async fn accept(&self) -> io::Result<UnixStream> {
-        self.listener.accept().await.map(|(stream, _)| stream)
+        Self::accept(self).await.map(|(stream, _)| stream)
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        // Without the lock, the file belongs to the process that listens, which this one has failed to replace.
+        if self.lock.is_some() && !self.is_handed_over.load(Ordering::Acquire) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -242,6 +340,38 @@ mod tests {
             assert!(matches!(error, Error::InUse(_)), "{error}");
             assert!(path.exists());
         }
+    }
+
+    #[tokio::test]
+    async fn a_socket_is_handed_over_with_its_lock_and_never_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.sock");
+        let first = Socket::open(&path, None).unwrap();
+        let handover = first.handover();
+        let passed = || handover.duplicate().unwrap().unwrap().into();
+        assert!(Socket::adopt(passed(), dir.path()).unwrap().is_none());
+        let mut second = Socket::adopt(passed(), &path).unwrap().unwrap();
+        handover.complete();
+        let waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        drop(first);
+        assert!(handover.duplicate().unwrap().is_none());
+        second.hold_lock().await;
+        assert!(matches!(lock(&path, None), Err(TryLockError::WouldBlock)));
+        second.listener.accept().await.unwrap();
+        drop((waiting, second));
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_process_that_fails_after_it_has_got_the_socket_leaves_it_to_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.sock");
+        let first = Socket::open(&path, None).unwrap();
+        let passed = first.handover().duplicate().unwrap().unwrap();
+        drop(Socket::adopt(passed.into(), &path).unwrap().unwrap());
+        let client = std::os::unix::net::UnixStream::connect(&path);
+        assert!(client.is_ok());
+        first.listener.accept().await.unwrap();
     }
 
     #[tokio::test]

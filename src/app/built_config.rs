@@ -32,11 +32,16 @@ pub(super) struct Draft {
     pub(super) watched: WatchedConfig,
 }
 
-/// The built configuration in effect, and the listeners that are open.
-#[derive(Clone, Copy)]
-pub(super) struct Running<'a> {
-    pub(super) built: &'a BuiltConfig,
-    pub(super) listeners: &'a BoundListeners,
+/// What a draft starts from.
+#[derive(Debug)]
+pub(super) enum Basis<'a> {
+    /// The listeners of a proxy that has just been started.
+    First(ListenerPlan),
+    /// The built configuration in effect, and the listeners that are open.
+    Running {
+        built: &'a BuiltConfig,
+        listeners: &'a BoundListeners,
+    },
 }
 
 impl BuiltConfig {
@@ -55,9 +60,12 @@ impl Draft {
         config: Config,
         shared: &SharedState,
         system_roots: SystemRoots,
-        running: Option<Running<'_>>,
+        basis: Basis<'_>,
     ) -> Result<Self, Error> {
-        let former = running.map(|running| running.built);
+        let former = match &basis {
+            Basis::First(_) => None,
+            Basis::Running { built, .. } => Some(*built),
+        };
         let context = UpstreamContext {
             system_roots,
             ..context(&config, shared, former)
@@ -74,9 +82,12 @@ impl Draft {
             issuance: &former.issuance,
         });
         let issuance = IssuanceSetup::build(&config, shared, issuance)?;
-        let none = BoundListeners::default();
-        let open = running.map_or(&none, |running| running.listeners);
-        let listeners = ListenerPlan::bind(&config.listen, shared.context.workers, open)?;
+        let listeners = match basis {
+            Basis::First(plan) => plan,
+            Basis::Running { listeners, .. } => {
+                ListenerPlan::bind(&config.listen, shared.context.workers, listeners)?
+            }
+        };
         let access_log = match former {
             Some(former) if former.config.access_log == config.access_log => {
                 former.access_log.clone()

@@ -51,6 +51,9 @@ pub enum Error {
     /// An error page of a site cannot be read.
     #[error(transparent)]
     Page(#[from] PageError),
+    /// The process cannot become the configured user.
+    #[error("{0}")]
+    Privileges(#[from] super::privileges::PrivilegeError),
     /// A listener cannot be bound.
     #[error("{0}")]
     Listen(#[from] server::BindError),

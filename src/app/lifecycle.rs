@@ -1,5 +1,6 @@
 //! The life of one running proxy: start, reload and stop.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
@@ -11,14 +12,17 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::admin_endpoints::{AdminEndpoints, RunningAdmin};
-use super::built_config::{BuiltConfig, Draft, Running};
+use super::built_config::{Basis, BuiltConfig, Draft};
 use super::certificates::ServedPairs;
-use super::listeners::{BoundListener, BoundListeners, Listeners, ServerState, acceptor_rules};
+use super::listeners::{
+    BoundListener, BoundListeners, ListenerPlan, Listeners, ServerState, acceptor_rules,
+};
 use super::problems::{ProblemWatch, WatchedConfig};
 use super::shared_state::SharedState;
-use super::shutdown::Shutdown;
+use super::shutdown::{Departure, Shutdown};
+use super::upgrade::{Handover, Inherited, Successor, SuccessorError};
 use super::workers::Workers;
-use super::{Error, open_file_limit};
+use super::{Error, open_file_limit, privileges, service_manager};
 use crate::admin::{self, ListenerStatus, ProcessCommand, Stopped};
 use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigChanges, ConfigFile};
@@ -46,12 +50,13 @@ pub struct App {
 }
 
 impl App {
-    /// Builds everything that `config` asks for, and starts to accept connections last.
-    pub async fn start(config: &Config) -> Result<Self, Error> {
+    /// Builds everything that `config` asks for, and starts to accept connections last. Uses the `inherited` sockets.
+    pub async fn start(config: &Config, inherited: Inherited) -> Result<Self, Error> {
         let max_connections = open_file_limit::raise(Workers::count());
-        let shared = SharedState::open(config, max_connections)?;
-        let admin = AdminEndpoints::open(config)?;
-        let draft = Draft::build(config.clone(), &shared, SystemRoots::default(), None)?;
+        let opened = Opened::open(config, inherited, max_connections)?;
+        let (shared, admin, plan) = (opened.shared, opened.admin, opened.plan);
+        let system = SystemRoots::default();
+        let draft = Draft::build(config.clone(), &shared, system, Basis::First(plan))?;
         let (built, pairs, listeners) = (draft.built, draft.pairs, draft.listeners);
         built.issuance.open(config, None).await?;
         let pairs = pairs.serve(Arc::clone(&shared.cache), &shared.background);
@@ -104,6 +109,16 @@ impl App {
         Ok(app)
     }
 
+    /// Tells the watchdog of the service manager from now on that the proxy lives.
+    pub(super) fn start_watchdog(&self) {
+        let background = &self.shared.background;
+        let workers = self.workers.runtimes().to_vec();
+        background.spawn(service_manager::run_watchdog(
+            workers,
+            background.shutdown(),
+        ));
+    }
+
     fn log_listeners(&self) {
         let BoundListeners { http, https } = self.listeners();
         let named = |listeners: &[BoundListener]| {
@@ -148,12 +163,12 @@ impl App {
             let config = file.read_again(&built.config)?;
             let system = SystemRoots::default();
             config.check_files(&system)?;
-            let running = Running {
+            let changes = ConfigChanges::between(&built.config, &config);
+            let running = Basis::Running {
                 built: &built,
                 listeners: &listeners,
             };
-            let changes = ConfigChanges::between(&built.config, &config);
-            let draft = Draft::build(config, &shared, system, Some(running))?;
+            let draft = Draft::build(config, &shared, system, running)?;
             Ok((draft, changes))
         });
         let (draft, changes) = drafting.await?;
@@ -195,10 +210,34 @@ impl App {
         }
     }
 
+    /// Starts `binary` as the process that replaces this one, with the sockets of this one, and waits until it serves. From
+    /// then on, both accept connections; [`Self::leave`] must follow.
+    pub(super) async fn start_successor(&self, binary: &Path) -> Result<Successor, SuccessorError> {
+        let mut handover = Handover::default();
+        let sockets = self.listeners.duplicates();
+        handover.add(sockets.map_err(SuccessorError::Sockets)?);
+        let added = self.admin.add_to(&mut handover);
+        added.map_err(SuccessorError::Sockets)?;
+        Successor::start(binary, handover).await
+    }
+
+    /// Ends as [`Self::stop`] does, but slowly: another process has taken over, and the clients of this one shall not come to
+    /// it all at once.
+    pub(super) async fn leave(self) -> usize {
+        self.admin.complete_handover();
+        self.end(Departure::Gradual, None).await
+    }
+
     /// Accepts no more connections, waits for the open ones within the drain time-out, and returns the number that were cut.
     /// `asker` is told before the admin socket is closed. Orders are left as they stand and resumed at the next start.
     pub async fn stop(self, asker: Option<oneshot::Sender<Stopped>>) -> usize {
+        service_manager::tell_stopping(self.built.config.limits.drain_timeout).await;
+        self.end(Departure::AtOnce, asker).await
+    }
+
+    async fn end(self, departure: Departure, asker: Option<oneshot::Sender<Stopped>>) -> usize {
         let drain = Shutdown {
+            departure,
             timeout: self.built.config.limits.drain_timeout,
             connections: self.connections,
             upstreams: self.shared.context.tasks,
@@ -209,6 +248,46 @@ impl App {
             logs: self.shared.logs,
         };
         drain.run(asker).await
+    }
+}
+
+/// The first part of a start: all that is opened, with the privileges that it takes.
+struct Opened {
+    shared: SharedState,
+    admin: AdminEndpoints,
+    plan: ListenerPlan,
+}
+
+impl Opened {
+    /// Listens before anything else if privileges are dropped: only they may open low ports. Everything else is opened without
+    /// them, so that a reload can open it again.
+    fn open(config: &Config, inherited: Inherited, max_connections: usize) -> Result<Self, Error> {
+        inherited.note_unusable();
+        let Inherited {
+            sockets: mut passed,
+            admin,
+            ..
+        } = inherited;
+        let workers = Workers::count();
+        let listen = |passed: &mut _| ListenerPlan::take_or_bind(&config.listen, workers, passed);
+        let early = match &config.user {
+            Some(_) => Some(listen(&mut passed)?),
+            None => None,
+        };
+        privileges::drop_to(config)?;
+        let shared = SharedState::open(config, max_connections)?;
+        // A proxy that runs already is found out by its admin socket, before its ports are.
+        let admin = AdminEndpoints::open(config, admin, &mut passed)?;
+        let plan = match early {
+            Some(plan) => plan,
+            None => listen(&mut passed)?,
+        };
+        passed.close_unwanted();
+        Ok(Self {
+            shared,
+            admin,
+            plan,
+        })
     }
 }
 

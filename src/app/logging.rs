@@ -1,9 +1,11 @@
-//! The log on standard error, as text or JSON. Panics are logged too.
+//! The log on standard error, as text or JSON. Panics are logged too. systemd's journal gets the priority of each line.
 //!
 //! A reader of standard error that stops reading delays nothing: lines wait in a queue, and are lost when it is full.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
+use rustix::fs::fstat;
 use tracing::{Level, Metadata, error, warn};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
@@ -43,6 +45,10 @@ struct SingleLines<W> {
     writer: W,
     /// `true` if long lines are shortened, so that no text of a peer floods the log.
     is_short: bool,
+    /// `true` if the journal reads the lines.
+    has_priorities: bool,
+    /// Put before the line (sd-daemon(3)).
+    priority: &'static str,
 }
 
 impl<'w, W: Write + Clone + 'w> MakeWriter<'w> for SingleLines<W> {
@@ -56,6 +62,11 @@ impl<'w, W: Write + Clone + 'w> MakeWriter<'w> for SingleLines<W> {
     fn make_writer_for(&'w self, event: &Metadata<'_>) -> Self {
         Self {
             is_short: self.is_short && *event.level() <= Level::INFO && event.target() != WHOLE,
+            priority: if self.has_priorities {
+                priority(*event.level())
+            } else {
+                ""
+            },
             ..self.clone()
         }
     }
@@ -69,13 +80,33 @@ impl<W: Write> Write for SingleLines<W> {
         if self.is_short {
             line = short_line(&line).into_owned().into();
         }
-        self.writer.write_all(format!("{line}\n").as_bytes())?;
+        let priority = self.priority;
+        self.writer
+            .write_all(format!("{priority}{line}\n").as_bytes())?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
+}
+
+/// Returns the prefix that tells the journal the priority of a line.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        _ => "<7>",
+    }
+}
+
+/// `true` if `stream`, the value of JOURNAL_STREAM, names this standard error, and the journal reads it therefore (systemd.exec(5)).
+fn is_journal(stream: Option<&str>, error: impl AsFd) -> bool {
+    let named = stream.and_then(|stream| stream.split_once(':'));
+    let named = named.and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
+    let found = fstat(error).map(|found| (found.st_dev, found.st_ino));
+    named.is_some_and(|named| found == Ok(named))
 }
 
 fn filter(level: Level) -> Targets {
@@ -101,13 +132,19 @@ pub(super) fn start(options: &LogOptions) -> io::Result<Log> {
             "lines of the log were lost: standard error was not read"
         );
     })?;
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    let has_priorities = is_journal(stream.as_deref(), io::stderr());
     let writer = SingleLines {
         writer: lines.clone(),
+        has_priorities,
+        priority: "",
         // What reads JSON can take long lines, but no cut ones.
         is_short: options.format == LogFormat::Text,
     };
     let layer = fmt::layer().with_writer(writer).with_target(false);
     let layer = match options.format {
+        // The journal has the time of each line, and its level.
+        LogFormat::Text if has_priorities => layer.without_time().with_ansi(false).boxed(),
         LogFormat::Text => layer
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
             .boxed(),
@@ -143,6 +180,8 @@ mod tests {
         let mut lines = SingleLines {
             writer: Vec::new(),
             is_short: true,
+            has_priorities: false,
+            priority: "",
         };
         lines
             .write_all("\u{1b}[32m INFO\u{1b}[0m a CN=x\nERROR\r b\n".as_bytes())
@@ -150,5 +189,20 @@ mod tests {
         lines.write_all(b"plain\n").unwrap();
         let expected = "\u{1b}[32m INFO\u{1b}[0m a CN=x\\nERROR\\r b\nplain\n";
         assert_eq!(String::from_utf8(lines.writer).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_journal_is_known_by_the_file_that_standard_error_is() {
+        let file = tempfile::tempfile().unwrap();
+        let found = fstat(&file).unwrap();
+        let of = |device: u64, inode: u64| format!("{device}:{inode}");
+        for (stream, expected) in [
+            (Some(of(found.st_dev, found.st_ino)), true),
+            (Some(of(found.st_dev, found.st_ino + 1)), false),
+            (Some("8".to_owned()), false),
+            (None, false),
+        ] {
+            assert_eq!(is_journal(stream.as_deref(), &file), expected, "{stream:?}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The composition root: builds the two towers from a configuration, runs them, reloads them and drains them.
 //!
 //! ```text
-//! signal_loop -> lifecycle -> { listeners, admin_endpoints, built_config, shutdown } -> { certificates, routing } -> shared_state
+//! signal_loop -> lifecycle -> { admin_endpoints, built_config, shutdown } -> upgrade -> listeners
+//!                             built_config -> { certificates, routing } -> shared_state
 //! ```
 
 mod admin_endpoints;
@@ -13,12 +14,15 @@ mod listeners;
 mod logging;
 mod offline;
 mod open_file_limit;
+mod privileges;
 mod problems;
 mod routing;
+mod service_manager;
 mod shared_state;
 mod shutdown;
 mod signal_loop;
 mod signals;
+mod upgrade;
 mod workers;
 
 pub use built_config::check;
@@ -26,4 +30,6 @@ pub use certificates::{Imported, import};
 pub use error::Error;
 pub use lifecycle::App;
 pub use offline::{open_operations, open_revocation};
+pub use privileges::PrivilegeError;
 pub use signal_loop::run;
+pub use upgrade::{Inherited, Predecessor};

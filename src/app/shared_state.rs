@@ -6,7 +6,7 @@ use tracing::error;
 
 use super::Error;
 use super::workers::Workers;
-use crate::certs::challenge::{Http01Tokens, TlsAlpn01Certificates};
+use crate::certs::challenge::{ChallengeRecords, Http01Tokens, TlsAlpn01Certificates};
 use crate::certs::{CertCache, CertificateStore, ResolverOptions};
 use crate::config::Config;
 use crate::proxy::RefusalCounters;
@@ -28,7 +28,7 @@ pub(super) struct SharedState {
     pub(super) refusals: RefusalCounters,
     /// Tasks that manage certificates.
     pub(super) background: Tasks,
-    /// Tasks that remove DNS records of challenges.
+    /// Tasks that remove challenges from DNS and from storage.
     pub(super) records: Tasks,
     /// Tasks that write access logs.
     pub(super) logs: Tasks,
@@ -37,15 +37,17 @@ pub(super) struct SharedState {
 impl SharedState {
     /// Opens storage. Backends may have `max_connections` connections in total.
     pub(super) fn open(config: &Config, max_connections: usize) -> Result<Self, Error> {
+        let (storage, records) = (open_storage(config)?, Tasks::at_home());
+        let challenges = ChallengeRecords::new(Arc::clone(&storage), records.clone());
         Ok(Self {
-            storage: open_storage(config)?,
+            storage,
             cache: Arc::new(CertCache::new(CACHED_CERTIFICATES)),
-            tokens: Arc::new(Http01Tokens::new()),
-            challenges: Arc::new(TlsAlpn01Certificates::new()),
+            tokens: Arc::new(Http01Tokens::shared(challenges.clone())),
+            challenges: Arc::new(TlsAlpn01Certificates::shared(challenges)),
             context: context(config, max_connections),
             refusals: RefusalCounters::new(Workers::count()),
             background: Tasks::at_home(),
-            records: Tasks::at_home(),
+            records,
             logs: Tasks::at_home(),
         })
     }

@@ -15,9 +15,19 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for the last lines of the access log to be written.
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How fast the clients have to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departure {
+    /// At once: the process stops.
+    AtOnce,
+    /// Over most of the drain: another process has taken over.
+    Gradual,
+}
+
 /// The parts that end when the process stops, in the order in which they end.
 #[derive(Debug)]
 pub(super) struct Shutdown {
+    pub(super) departure: Departure,
     /// Time for the open connections to end.
     pub(super) timeout: Duration,
     /// Accept loops and connections of clients.
@@ -41,6 +51,10 @@ impl Shutdown {
         self.background.stop();
         self.admin.stop();
         self.records.stop();
+        if self.departure == Departure::Gradual {
+            // The last ones need time for their end, too.
+            self.connections.stop_within(self.timeout / 5 * 4);
+        }
         let cut = self.connections.drain(self.timeout).await;
         self.upstreams.drain(Duration::ZERO).await;
         if let Some(asker) = asker {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::error::Error as _;
 use std::io::Write;
 use std::mem;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use tokio::sync::{mpsc, oneshot};
@@ -13,42 +14,55 @@ use tracing::{error, info, warn};
 use super::listeners::{BoundListener, BoundListeners};
 use super::logging::{self, Log, WHOLE};
 use super::signals::Signals;
-use super::{App, Error};
-use crate::admin::{self, ProcessCommand, Reloaded, Stopped};
+use super::upgrade::{Inherited, Predecessor, Successor, own_binary};
+use super::{App, Error, privileges, service_manager};
+use crate::admin::{self, ProcessCommand, Reloaded, Stopped, Upgraded};
 use crate::config::{Config, ConfigChanges, ConfigFile};
 
-/// Runs the proxy until the process is told to stop and has drained. SIGHUP reloads the file, if there is one. Blocks.
-pub fn run(config: &Config, file: Option<&ConfigFile>) -> Result<(), Error> {
+/// Runs the proxy until the process is told to stop, or another one replaces it, and has drained. SIGHUP reloads the file, if
+/// there is one. Uses the `inherited` sockets. Blocks.
+pub fn run(config: &Config, file: Option<&ConfigFile>, inherited: Inherited) -> Result<(), Error> {
     let log = logging::start(&config.log).map_err(Error::Runtime)?;
     // For certificates, the admin socket and metrics. Requests have runtimes of their own, which this one never delays.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    let outcome = runtime.block_on(serve(config, file, &log));
+    privileges::disable_core_dumps();
+    let process = Process {
+        file,
+        log: &log,
+        binary: own_binary().map_err(Error::Runtime)?,
+    };
+    let outcome = runtime.block_on(serve(config, &process, inherited));
     // Does not wait for blocking tasks, such as a slow name resolution.
     runtime.shutdown_background();
     log.finish();
     outcome
 }
 
-async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<(), Error> {
+/// What the process has apart from the proxy that runs in it.
+struct Process<'a> {
+    file: Option<&'a ConfigFile>,
+    log: &'a Log,
+    /// The file of the binary, from which a successor is started.
+    binary: PathBuf,
+}
+
+async fn serve(config: &Config, process: &Process<'_>, inherited: Inherited) -> Result<(), Error> {
     // Before the start: until they are handled, the signals end the process.
     let signals = Signals::handle().map_err(Error::Runtime)?;
-    let mut app = App::start(config).await?;
-    let ready_line = ready_line(&app);
-    // Not here: a standard output that nobody reads would block this thread.
-    spawn_blocking(move || write_ready_line(&ready_line));
+    let predecessor = inherited.predecessor();
+    let mut app = App::start(config, inherited).await?;
+    app.start_watchdog();
+    tell_ready(&app, &predecessor).await;
     let mut requests = Requests {
         commands: app.take_commands(),
         signals,
-        reloads: VecDeque::new(),
+        jobs: VecDeque::new(),
         must_reopen: false,
     };
-    let (name, asker) = match until_stopped(&mut app, file, log, &mut requests).await {
-        StopRequest::Signal(name) => (name, None),
-        StopRequest::Command(asker) => ("proxy stop", Some(asker)),
-    };
+    let end = until_end(&mut app, process, &mut requests).await;
     let Requests {
         mut signals,
         commands,
@@ -56,9 +70,16 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<
     } = requests;
     // Commands that come now are told that the proxy stops.
     drop(commands);
-    info!(by = name, "draining");
+    info!(by = end.cause(), "draining");
+    let drained = async {
+        match end {
+            End::Signal(_) => app.stop(None).await,
+            End::Command(asker) => app.stop(Some(asker)).await,
+            End::Upgraded => app.leave().await,
+        }
+    };
     tokio::select! {
-        cut = app.stop(asker) => match cut {
+        cut = drained => match cut {
             0 => info!("stopped"),
             cut => warn!(cut, "stopped: some connections were cut at the end of the drain"),
         },
@@ -67,84 +88,166 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<
     Ok(())
 }
 
-/// Who has asked for the end.
-enum StopRequest {
-    /// The name of a signal.
+/// Tells everybody who waits for it that all listeners accept.
+async fn tell_ready(app: &App, predecessor: &Predecessor) {
+    let ready_line = ready_line(app);
+    // Not here: a standard output that nobody reads would block this thread.
+    spawn_blocking(move || write_ready_line(&ready_line));
+    if predecessor.waits() {
+        // It tells the service manager, too, which does not believe this process yet.
+        predecessor.tell_ready();
+    } else {
+        service_manager::tell_ready().await;
+    }
+}
+
+/// Why the process ends.
+enum End {
+    /// A signal, by its name.
     Signal(&'static str),
     /// `proxy stop`, which waits to be told.
     Command(oneshot::Sender<Stopped>),
+    /// Another process has taken over.
+    Upgraded,
 }
 
-/// Who has asked for a reload: a command, which waits to be told, or a signal.
-type ReloadAsker = Option<oneshot::Sender<Result<Reloaded, admin::Error>>>;
+impl End {
+    fn cause(&self) -> &'static str {
+        match self {
+            Self::Signal(name) => name,
+            Self::Command(_) => "proxy stop",
+            Self::Upgraded => "upgrade",
+        }
+    }
+}
+
+/// Sender of the result of a command, which waits to be told. `None` if a signal has asked.
+type Asker<T> = Option<oneshot::Sender<Result<T, admin::Error>>>;
+
+/// A request that takes time. One is carried out after the other.
+enum Job {
+    Reload(Asker<Reloaded>),
+    /// Start this binary, or that of the process, as the successor.
+    Upgrade(Option<PathBuf>, Asker<Upgraded>),
+}
 
 /// Signals and commands.
 struct Requests {
     signals: Signals,
     commands: mpsc::Receiver<ProcessCommand>,
-    /// Reloads that wait for the one before them.
-    reloads: VecDeque<ReloadAsker>,
+    /// Those that wait for the one before them.
+    jobs: VecDeque<Job>,
     /// `true` if the file of the access log was moved.
     must_reopen: bool,
 }
 
 impl Requests {
     /// Waits for the next request, and returns it if it asks for the end. Others are kept. Cancel safe.
-    async fn next(&mut self) -> Option<StopRequest> {
+    async fn next(&mut self) -> Option<End> {
         tokio::select! {
-            name = self.signals.stop.next() => return Some(StopRequest::Signal(name)),
+            name = self.signals.stop.next() => return Some(End::Signal(name)),
             _ = self.signals.reopen.recv() => self.must_reopen = true,
-            _ = self.signals.reload.recv() => self.reloads.push_back(None),
+            _ = self.signals.reload.recv() => self.jobs.push_back(Job::Reload(None)),
+            _ = self.signals.upgrade.recv() => self.jobs.push_back(Job::Upgrade(None, None)),
             Some(command) = self.commands.recv() => match command {
                 // Who has given up must not have it done later.
                 ProcessCommand::Reload(asker) if asker.is_closed() => {}
+                ProcessCommand::Upgrade(_, asker) if asker.is_closed() => {}
                 ProcessCommand::Stop(asker) if asker.is_closed() => {}
-                ProcessCommand::Reload(asker) => self.reloads.push_back(Some(asker)),
-                ProcessCommand::Stop(asker) => return Some(StopRequest::Command(asker)),
+                ProcessCommand::Reload(asker) => self.jobs.push_back(Job::Reload(Some(asker))),
+                ProcessCommand::Upgrade(binary, asker) => {
+                    self.jobs.push_back(Job::Upgrade(binary, Some(asker)));
+                }
+                ProcessCommand::Stop(asker) => return Some(End::Command(asker)),
             },
         }
         None
     }
 }
 
-/// Handles signals and commands until one of them asks for the end.
-async fn until_stopped(
-    app: &mut App,
-    file: Option<&ConfigFile>,
-    log: &Log,
-    requests: &mut Requests,
-) -> StopRequest {
+/// Handles signals and commands until one of them ends the process.
+async fn until_end(app: &mut App, process: &Process<'_>, requests: &mut Requests) -> End {
     loop {
         if mem::take(&mut requests.must_reopen) {
             app.reopen_access_log();
         }
-        let Some(asker) = requests.reloads.pop_front() else {
-            if let Some(stop) = requests.next().await {
-                return stop;
+        let Some(job) = requests.jobs.pop_front() else {
+            if let Some(end) = requests.next().await {
+                return end;
             }
             continue;
         };
-        let mut reloading = pin!(reload(app, file, log));
-        let result = loop {
+        let mut working = pin!(carry_out(job, app, process));
+        let end = loop {
             tokio::select! {
-                result = &mut reloading => break result,
-                stop = requests.next() => if let Some(stop) = stop {
-                    return stop;
+                end = &mut working => break end,
+                end = requests.next() => if end.is_some() {
+                    break end;
                 },
             }
         };
-        if let Some(asker) = asker {
-            let _ = asker.send(result);
+        if let Some(end) = end {
+            return end;
+        }
+    }
+}
+
+/// Carries out a job, and tells who has asked. Returns the end if the process ends by it.
+async fn carry_out(job: Job, app: &mut App, process: &Process<'_>) -> Option<End> {
+    match job {
+        Job::Reload(asker) => {
+            service_manager::tell_reloading().await;
+            let result = reload(app, process).await;
+            service_manager::tell_ready().await;
+            answer(asker, result);
+            None
+        }
+        Job::Upgrade(binary, asker) => {
+            let binary = binary.as_deref().unwrap_or(&process.binary);
+            let result = upgrade(app, binary).await;
+            let end = result.is_ok().then_some(End::Upgraded);
+            answer(asker, result);
+            end
+        }
+    }
+}
+
+fn answer<T>(asker: Asker<T>, result: Result<T, admin::Error>) {
+    if let Some(asker) = asker {
+        let _ = asker.send(result);
+    }
+}
+
+/// Starts the process that replaces this one, and logs the result.
+async fn upgrade(app: &App, binary: &Path) -> Result<Upgraded, admin::Error> {
+    info!(binary = %binary.display(), "upgrading: starting another process");
+    match app.start_successor(binary).await {
+        Ok(successor) => {
+            let version = successor.version.clone();
+            let pid = Successor::release(successor);
+            service_manager::tell_main_pid(pid).await;
+            info!(pid, version, "upgraded: the other process serves");
+            Ok(Upgraded {
+                pid,
+                version,
+                former_pid: std::process::id(),
+            })
+        }
+        Err(error) => {
+            let reasons = error.to_string();
+            error!(
+                target: WHOLE,
+                binary = %binary.display(), error = %reasons.replace('\n', "; "),
+                "not upgraded; this process goes on"
+            );
+            Err(admin::Error::NotUpgraded(reasons))
         }
     }
 }
 
 /// Reloads the file, and logs the result.
-async fn reload(
-    app: &mut App,
-    file: Option<&ConfigFile>,
-    log: &Log,
-) -> Result<Reloaded, admin::Error> {
+async fn reload(app: &mut App, process: &Process<'_>) -> Result<Reloaded, admin::Error> {
+    let Process { file, log, .. } = process;
     let Some(file) = file else {
         let reason = "nothing to reload: the configuration is from the command line";
         warn!("{reason}");

@@ -11,6 +11,8 @@ pub(super) struct Signals {
     pub(super) reload: Signal,
     /// SIGUSR1: the file of the access log was moved.
     pub(super) reopen: Signal,
+    /// SIGUSR2: the binary was replaced.
+    pub(super) upgrade: Signal,
 }
 
 impl Signals {
@@ -20,6 +22,7 @@ impl Signals {
             stop: StopSignals::new()?,
             reload: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 }

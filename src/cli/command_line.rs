@@ -18,7 +18,9 @@ use super::source::Source;
 use super::status::{self, Status};
 use super::stop::Stop;
 use super::trust::{self, Trust};
+use super::upgrade::Upgrade;
 use super::{check, explain, hash_password, missing_command};
+use crate::app::Predecessor;
 use crate::non_blocking_writer::NonBlockingWriter;
 
 /// The output streams of a command.
@@ -58,6 +60,8 @@ enum Command {
     Explain(Box<Source>),
     /// Have the running proxy read its configuration again, and show what has changed
     Reload(Reload),
+    /// Replace the running proxy by another process without closing a port, as after an update
+    Upgrade(Upgrade),
     /// Stop the running proxy after its requests have ended, and wait for that
     Stop(Stop),
     /// Show the state of the running proxy: connections, certificates and refusals
@@ -78,18 +82,21 @@ enum Command {
     Man(ManPages),
 }
 
-/// Runs the command in the arguments of the process.
+/// Runs the command in the arguments of the process. `predecessor` is told its errors, too.
 #[must_use]
-pub fn main(start: Start) -> ExitCode {
+pub fn main(mut predecessor: Predecessor, start: Start) -> ExitCode {
     // An error that nobody reads must not keep the process from its end.
     let Ok(err) = NonBlockingWriter::start(io::stderr(), |_| ()) else {
         return ExitCode::FAILURE;
     };
+    let mut errors = Vec::new();
     let streams = Streams {
         out: &mut io::stdout(),
-        err: &mut err.clone(),
+        err: &mut errors,
     };
     let code = run_with(std::env::args_os(), streams, start);
+    let _ = predecessor.write_all(&errors);
+    let _ = err.clone().write_all(&errors);
     err.finish();
     code
 }
@@ -128,6 +135,7 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         Some(Command::Fmt(fmt)) => Ok(fmt.execute(out)?),
         Some(Command::Explain(source)) => explain::execute(*source, out),
         Some(Command::Reload(reload)) => Ok(reload.execute(out)?),
+        Some(Command::Upgrade(upgrade)) => Ok(upgrade.execute(out)?),
         Some(Command::Stop(stop)) => Ok(stop.execute(out)?),
         Some(Command::Status(status)) => Ok(status::execute(status, out)?),
         Some(Command::Certs(certs)) => Ok(certs.execute(out)?),

@@ -6,7 +6,7 @@ use std::io;
 use crate::config::{Config, ConfigFile};
 
 /// Runs the proxy with a configuration, and the file that it came from if there is one, until it has drained.
-pub type Start = fn(Config, Option<ConfigFile>) -> Result<(), Box<dyn Error>>;
+pub type Start = Box<dyn FnOnce(Config, Option<ConfigFile>) -> Result<(), Box<dyn Error>>>;
 
 /// A command that did not succeed.
 #[derive(Debug, thiserror::Error)]

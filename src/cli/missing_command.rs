@@ -17,7 +17,7 @@ const HINTS: [(&[&str], &str); 11] = [
     (&["quit", "shutdown", "down"], "use `proxy stop`"),
     (
         &["restart"],
-        "use `proxy reload`, or `proxy stop` and `proxy run`",
+        "use `proxy reload`, `proxy upgrade`, or `proxy stop` and `proxy run`",
     ),
     (
         &["renew", "revoke", "import", "list", "certificates", "cert"],

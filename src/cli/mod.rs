@@ -17,6 +17,7 @@ mod source;
 mod status;
 mod stop;
 mod trust;
+mod upgrade;
 
 pub use command_line::{Streams, main, run_with};
 pub use failure::Start;

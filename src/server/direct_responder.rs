@@ -41,17 +41,19 @@ struct Answer {
 }
 
 impl DirectResponder {
-    /// Answers a request. `None` if its site is served over plain HTTP, so that the service answers.
+    /// Answers a request. `None` if its site is served over plain HTTP, so that the service answers. `other` is the key
+    /// authorization if another process has published the token.
     pub(super) fn respond<B>(
         &self,
         request: &Request<B>,
         conn: &ConnInfo,
+        other: Option<String>,
     ) -> Option<Response<Body>> {
         let router = self.current_router.current(self.worker);
         let challenge = request.uri().path().strip_prefix(CHALLENGES);
-        let own = challenge
-            .filter(|_| request.extensions().get::<CutTarget>().is_none())
-            .and_then(|token| self.challenge(request.method(), token));
+        let own = token_of(request)
+            .and_then(|token| other.or_else(|| self.tokens.answer(token)))
+            .map(|key_authorization| challenge_answer(request.method(), key_authorization));
         let Answer {
             response,
             reason,
@@ -78,22 +80,10 @@ impl DirectResponder {
         Some(response)
     }
 
-    /// Answers with the key authorization of a pending challenge (RFC 8555 section 8.3). `None` for other tokens, which
-    /// may be those of an ACME client behind the proxy.
-    fn challenge(&self, method: &Method, token: &str) -> Option<Answer> {
-        let key_authorization = self.tokens.answer(token)?;
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            let mut response = page(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Some(Answer::refusal(response, Reason::Method));
-        }
-        Some(Answer {
-            response: page(StatusCode::OK, key_authorization),
-            reason: None,
-            is_logged: true,
-        })
+    /// Returns the token of a request for a challenge that this process does not know. Another process may have published
+    /// it, or an ACME client behind the proxy.
+    pub(super) fn unknown_token<'r, B>(&self, request: &'r Request<B>) -> Option<&'r str> {
+        token_of(request).filter(|token| !self.tokens.has(token))
     }
 
     /// Redirects a request to HTTPS, or refuses it. `None` if its site is served over plain HTTP.
@@ -146,6 +136,29 @@ impl Answer {
             reason: Some(reason),
             is_logged: true,
         }
+    }
+}
+
+/// Returns the token that a request asks for.
+fn token_of<B>(request: &Request<B>) -> Option<&str> {
+    let token = request.uri().path().strip_prefix(CHALLENGES)?;
+    let is_whole = request.extensions().get::<CutTarget>().is_none();
+    is_whole.then_some(token)
+}
+
+/// Answers with the key authorization of a pending challenge (RFC 8555 section 8.3).
+fn challenge_answer(method: &Method, key_authorization: String) -> Answer {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let mut response = page(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Answer::refusal(response, Reason::Method);
+    }
+    Answer {
+        response: page(StatusCode::OK, key_authorization),
+        reason: None,
+        is_logged: true,
     }
 }
 

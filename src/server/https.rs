@@ -54,11 +54,6 @@ pub struct Https {
 /// certificate.
 const HANDSHAKE_DRAIN: Duration = Duration::from_secs(1);
 
-async fn stopped(shutdown: &Shutdown) {
-    shutdown.requested().await;
-    tokio::time::sleep(HANDSHAKE_DRAIN).await;
-}
-
 impl Https {
     /// Puts the parts together.
     #[must_use]
@@ -119,7 +114,7 @@ impl Https {
     ) -> Option<Box<tls::Accepted<Uninterrupted<TcpStream>>>> {
         tokio::select! {
             accepted = self.accept(stream, addresses, shutdown) => accepted.map(Box::new),
-            () = stopped(shutdown) => {
+            () = shutdown.overdue(HANDSHAKE_DRAIN) => {
                 debug!("TLS handshake cut at shutdown");
                 None
             }

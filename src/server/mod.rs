@@ -18,8 +18,8 @@ mod options;
 mod plain_http;
 
 pub use accept::{
-    AcceptLoop, AcceptRules, Accepted, BindError, ClientLimit, ConnectionSlot, Listener,
-    ProxyProtocol,
+    AcceptLoop, AcceptRules, Accepted, BindError, ClientLimit, ConnectionSlot, ListenSocket,
+    Listener, OpenListener, ProxyProtocol,
 };
 pub use connection::{Http, HttpConnection};
 pub use direct_responder::DirectResponder;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::server::ClientHello;
+use rustls::sign::CertifiedKey;
 use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -227,7 +228,7 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let sni = start.client_hello().server_name().map(str::to_owned);
-        let Some(certified) = sni.and_then(|sni| self.shared.challenges.answer(&sni)) else {
+        let Some(certified) = self.challenge_of(sni.as_deref()).await else {
             return self.refuse(start, Error::NoChallenge).await;
         };
         let config = challenge_config(certified).map_err(Error::Challenge)?;
@@ -235,6 +236,15 @@ impl Acceptor {
         // The CA has seen the certificate. An error in closing the connection does not matter.
         let _ = timeout(self.handshake_timeout, stream.shutdown()).await;
         Ok(())
+    }
+
+    /// Returns the certificate of a challenge that this process or another one has presented.
+    async fn challenge_of(&self, sni: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let (sni, challenges) = (sni?, &self.shared.challenges);
+        match challenges.answer(sni) {
+            Some(own) => Some(own),
+            None => challenges.answer_of_other(sni).await,
+        }
     }
 
     async fn read_client_hello<S>(&self, io: S) -> Result<StartHandshake<S>, Error>

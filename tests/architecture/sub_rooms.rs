@@ -293,18 +293,21 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
     (
         "app",
         &[
-            ("error", &[]),
+            ("privileges", &[]),
+            ("error", &["privileges"]),
             ("open_file_limit", &[]),
             ("logging", &[]),
             ("signals", &[]),
             ("workers", &[]),
-            ("admin_endpoints", &["error"]),
+            ("service_manager", &[]),
             ("shutdown", &["workers"]),
             ("problems", &[]),
             ("routing", &["error", "problems"]),
             ("shared_state", &["error", "workers"]),
             ("certificates", &["error", "shared_state"]),
             ("listeners", &["error", "routing"]),
+            ("upgrade", &["listeners"]),
+            ("admin_endpoints", &["error", "listeners", "upgrade"]),
             (
                 "built_config",
                 &[
@@ -322,6 +325,9 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
                 &[
                     "error",
                     "open_file_limit",
+                    "privileges",
+                    "service_manager",
+                    "upgrade",
                     "workers",
                     "admin_endpoints",
                     "shutdown",
@@ -334,7 +340,16 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ),
             (
                 "signal_loop",
-                &["error", "logging", "signals", "listeners", "lifecycle"],
+                &[
+                    "error",
+                    "logging",
+                    "signals",
+                    "listeners",
+                    "privileges",
+                    "service_manager",
+                    "upgrade",
+                    "lifecycle",
+                ],
             ),
         ],
     ),

@@ -194,6 +194,14 @@ mod operation {
         mod swaps;
         mod upstreams;
     }
+    mod upgrade {
+        mod challenges;
+        mod failures;
+        mod handover;
+        mod privileges;
+        mod service_manager;
+        mod socket_activation;
+    }
     mod admin_socket;
     mod metrics;
     mod problems;

@@ -1,7 +1,9 @@
-//! The listeners of the next configuration: those that already run, and new ones, which are bound.
+//! The listeners of the next configuration: those that already run, those whose sockets were passed to this process, and new
+//! ones, which are bound.
 
 use std::net::SocketAddr;
 
+use super::passed_sockets::{PassedSockets, Protocol};
 use crate::admin::ListenerStatus;
 use crate::listener_names::{DEFAULT_LISTENER, ListenerNames};
 use crate::server::{BindError, HttpsPorts, ListenOptions, Listener, ListenerOptions};
@@ -36,6 +38,14 @@ impl BoundListeners {
     pub(in crate::app) fn addresses(&self) -> Vec<SocketAddr> {
         let all = self.http.iter().chain(&self.https);
         all.map(|listener| listener.address).collect()
+    }
+
+    /// Returns the name under which the sockets of a listener are passed to another process, by its place.
+    pub(super) fn socket_names(&self) -> impl Iterator<Item = String> {
+        let http = self.http.iter().map(|it| (Protocol::Http, it));
+        let https = self.https.iter().map(|it| (Protocol::Https, it));
+        let all = http.chain(https);
+        all.map(|(protocol, listener)| protocol.socket_name(&listener.options.name))
     }
 
     /// Returns the rows of `proxy status`.
@@ -92,13 +102,32 @@ impl ListenerPlan {
         workers: usize,
         running: &BoundListeners,
     ) -> Result<Self, BindError> {
+        let mut passed = PassedSockets::default();
         let mut binder = Binder {
             workers,
             own: running.addresses(),
+            passed: &mut passed,
         };
         Ok(Self {
-            http: binder.plan(&options.http, &running.http)?,
-            https: binder.plan(&options.https, &running.https)?,
+            http: binder.plan(Protocol::Http, &options.http, &running.http)?,
+            https: binder.plan(Protocol::Https, &options.https, &running.https)?,
+        })
+    }
+
+    /// Takes the sockets for `options` from those that were passed to this process, and binds the others.
+    pub(in crate::app) fn take_or_bind(
+        options: &ListenOptions,
+        workers: usize,
+        passed: &mut PassedSockets,
+    ) -> Result<Self, BindError> {
+        let mut binder = Binder {
+            workers,
+            own: passed.addresses(),
+            passed,
+        };
+        Ok(Self {
+            http: binder.plan(Protocol::Http, &options.http, &[])?,
+            https: binder.plan(Protocol::Https, &options.https, &[])?,
         })
     }
 
@@ -122,28 +151,29 @@ impl ListenerPlan {
     }
 }
 
-struct Binder {
+struct Binder<'a> {
     workers: usize,
     /// The addresses that this process listens on, which new ones may overlap.
     own: Vec<SocketAddr>,
+    passed: &'a mut PassedSockets,
 }
 
-impl Binder {
+impl Binder<'_> {
     fn plan(
         &mut self,
+        protocol: Protocol,
         wanted: &[ListenerOptions],
         running: &[BoundListener],
     ) -> Result<Vec<PlannedListener>, BindError> {
-        let sources = kept(wanted, running);
-        let planned = wanted.iter().zip(sources).map(|(options, kept)| {
+        let passed = self.passed.take(protocol, wanted);
+        let passed = passed.map_err(BindError::Passed)?;
+        let sources = kept(wanted, running).into_iter().zip(passed);
+        let planned = wanted.iter().zip(sources).map(|(options, (kept, passed))| {
             let (address, source) = match kept {
                 Some(index) => (running[index].address, Source::Running(index)),
                 None => {
-                    let own = &self.own;
-                    let sockets = Listener::bind_beside(own, options.address, self.workers)?;
-                    let address = sockets[0].address();
-                    self.own.push(address);
-                    (address, Source::New(sockets))
+                    let sockets = self.open(options, passed)?;
+                    (sockets[0].address(), Source::New(sockets))
                 }
             };
             let bound = BoundListener {
@@ -153,6 +183,28 @@ impl Binder {
             Ok(PlannedListener { bound, source })
         });
         planned.collect()
+    }
+
+    /// Returns the sockets of a listener, one for each worker: those that were passed, or new ones.
+    fn open(
+        &mut self,
+        options: &ListenerOptions,
+        passed: Vec<Listener>,
+    ) -> Result<Vec<Listener>, BindError> {
+        if !passed.is_empty() {
+            return Listener::share(passed, self.workers).map_err(BindError::Passed);
+        }
+        let sockets = Listener::bind_beside(&self.own, options.address, self.workers)?;
+        let address = sockets[0].address();
+        self.own.push(address);
+        self.passed.note_missing(
+            &BoundListener {
+                options: options.clone(),
+                address,
+            }
+            .named_address(),
+        );
+        Ok(sockets)
     }
 }
 

@@ -1,11 +1,13 @@
 //! The open listeners: starts them, replaces what is behind them, and closes those that a new configuration has not.
 
+use std::io;
 use std::mem;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
-use tracing::info;
+use tracing::{error, info};
 
 use super::default_names::default_names;
 use super::listener_plan::{BoundListener, BoundListeners, ListenerPlan, PlannedListener, Source};
@@ -13,7 +15,9 @@ use super::server_builder::{ListenConfig, RulesBuilder, ServerBuilder, ServerSta
 use crate::app::Error;
 use crate::app::routing::TlsRules;
 use crate::memory::StreamMemory;
-use crate::server::{AcceptLoop, AcceptRules, Accepted, ClientLimit, Https, Listener, PlainHttp};
+use crate::server::{
+    AcceptLoop, AcceptRules, Accepted, ClientLimit, Https, ListenSocket, Listener, PlainHttp,
+};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls::{Acceptor, AcceptorRules};
 
@@ -44,6 +48,7 @@ struct OpenListener {
     bound: BoundListener,
     rules: Arc<ArcSwap<AcceptRules>>,
     accept_loops: Tasks,
+    sockets: Vec<ListenSocket>,
 }
 
 impl Listeners {
@@ -91,6 +96,20 @@ impl Listeners {
             http: bound(&self.http),
             https: bound(&self.https),
         }
+    }
+
+    /// Opens the sockets of all listeners once more, with their names, to hand them over to another process.
+    pub(in crate::app) fn duplicates(&self) -> io::Result<Vec<(String, OwnedFd)>> {
+        let bound = self.bound();
+        let open = self.http.iter().chain(&self.https);
+        let mut duplicates = Vec::new();
+        for (name, listener) in bound.socket_names().zip(open) {
+            for socket in &listener.sockets {
+                let duplicate = socket.duplicate()?;
+                duplicates.extend(duplicate.map(|duplicate| (name.clone(), duplicate)));
+            }
+        }
+        Ok(duplicates)
     }
 
     /// Builds the acceptor that replaces this one when `listen` takes effect.
@@ -169,12 +188,13 @@ impl Listeners {
                     })
                 }
                 Source::New(sockets) => {
-                    let open = OpenListener {
+                    let mut open = OpenListener {
                         bound: planned.bound,
                         rules: Arc::new(ArcSwap::new(rules)),
                         accept_loops: Tasks::new(),
+                        sockets: Vec::new(),
                     };
-                    self.accept(sockets, &open, &server);
+                    self.accept(sockets, &mut open, &server);
                     Some(open)
                 }
             }
@@ -186,14 +206,26 @@ impl Listeners {
     fn accept<F, Served>(
         &self,
         sockets: Vec<Listener>,
-        open: &OpenListener,
+        open: &mut OpenListener,
         server: &impl Fn(&Worker) -> F,
     ) where
         F: Fn(Accepted, Shutdown) -> Served + Clone + Send + 'static,
         Served: Future<Output = ()> + Send + 'static,
     {
         let state = &self.state;
-        for (number, (worker, socket)) in self.workers.iter().zip(sockets).enumerate() {
+        let workers = self.workers.iter().enumerate().cycle();
+        for ((number, worker), socket) in workers.zip(sockets) {
+            let runtime = worker.runtime.enter();
+            let socket = match socket.open() {
+                Ok(socket) => socket,
+                Err(error) => {
+                    let address = open.bound.named_address();
+                    error!(server.addr = address, %error, "listener cannot accept");
+                    continue;
+                }
+            };
+            drop(runtime);
+            open.sockets.push(socket.socket());
             let (permits, tasks) = (Arc::clone(&state.permits), worker.tasks.clone());
             let accept_loop = AcceptLoop::new(socket, permits, tasks, Arc::clone(&open.rules))
                 .counting(Arc::clone(state.refusals.of_worker(number)))

@@ -8,12 +8,15 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::challenge_records::{ChallengeRecord, ChallengeRecords, StoredChallenge};
 use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
 
 /// Tokens of pending challenges. `Debug` does not show key authorizations.
 #[derive(Default)]
 pub struct Http01Tokens {
     tokens: DashMap<String, Entry>,
+    /// Those of other processes.
+    records: Option<ChallengeRecords>,
 }
 
 struct Entry {
@@ -28,6 +31,15 @@ impl Http01Tokens {
         Self::default()
     }
 
+    /// Creates an empty table that shares its tokens with other processes.
+    #[must_use]
+    pub fn shared(records: ChallengeRecords) -> Self {
+        Self {
+            records: Some(records),
+            ..Self::default()
+        }
+    }
+
     /// Returns the response body for the token of a pending challenge, and tells the order that the CA has asked for it.
     #[must_use]
     pub fn answer(&self, token: &str) -> Option<String> {
@@ -36,14 +48,38 @@ impl Http01Tokens {
         Some(entry.body.clone())
     }
 
+    /// `true` if this process has published the token.
+    #[must_use]
+    pub fn has(&self, token: &str) -> bool {
+        self.tokens.contains_key(token)
+    }
+
+    /// Returns the response body for a token that another process has published.
+    pub async fn answer_of_other(&self, token: &str) -> Option<String> {
+        let records = self.records.as_ref()?;
+        let record = records.find(&ChallengeType::Http01, token).await?;
+        Some(record.key_authorization)
+    }
+
     /// Answers `token` with `body` until the returned publication is dropped.
-    pub fn publish(self: &Arc<Self>, token: String, body: String) -> Http01Publication {
+    pub async fn publish(self: &Arc<Self>, token: String, body: String) -> Http01Publication {
         let (seen, _) = watch::channel(false);
-        self.tokens.insert(token.clone(), Entry { body, seen });
-        Http01Publication {
+        self.insert(token, Entry { body, seen }).await
+    }
+
+    async fn insert(self: &Arc<Self>, token: String, entry: Entry) -> Http01Publication {
+        let record = ChallengeRecord::new(None, &entry.body);
+        self.tokens.insert(token.clone(), entry);
+        let mut publication = Http01Publication {
             tokens: Arc::clone(self),
             token,
+            _stored: None,
+        };
+        if let Some(records) = &self.records {
+            let added = records.add(&ChallengeType::Http01, &publication.token, &record);
+            publication._stored = Some(added.await);
         }
+        publication
     }
 
     /// Number of pending challenges.
@@ -73,6 +109,7 @@ impl fmt::Debug for Http01Tokens {
 pub struct Http01Publication {
     tokens: Arc<Http01Tokens>,
     token: String,
+    _stored: Option<StoredChallenge>,
 }
 
 impl Drop for Http01Publication {
@@ -111,10 +148,8 @@ impl Solver for Http01Solver {
         let token = token.to_owned();
         let tokens = Arc::clone(&self.tokens);
         async move {
-            tokens.tokens.insert(token.clone(), Entry { body, seen });
-            Ok(Presented::new(is_seen, move || {
-                tokens.tokens.remove(&token);
-            }))
+            let published = tokens.insert(token, Entry { body, seen }).await;
+            Ok(Presented::new(is_seen, move || drop(published)))
         }
         .boxed()
     }
@@ -147,10 +182,11 @@ mod tests {
         assert!(tokens.is_empty());
     }
 
-    #[test]
-    fn a_publication_is_answered_until_it_is_dropped() {
+    #[tokio::test]
+    async fn a_publication_is_answered_until_it_is_dropped() {
         let tokens = Arc::new(Http01Tokens::new());
         let publication = tokens.publish("token".to_owned(), "answer".to_owned());
+        let publication = publication.await;
         assert_eq!(tokens.answer("token").as_deref(), Some("answer"));
         drop(publication);
         assert!(tokens.is_empty());

@@ -7,20 +7,24 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use dashmap::DashMap;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
+use tracing::debug;
 
+use super::challenge_records::{ChallengeRecord, ChallengeRecords};
 use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
 
 /// Certificates of pending challenges, by the name that the CA asks for. `Debug` shows none of them.
 #[derive(Default)]
 pub struct TlsAlpn01Certificates {
     names: DashMap<String, Entry>,
+    /// Those of other processes.
+    records: Option<ChallengeRecords>,
 }
 
 struct Entry {
@@ -42,6 +46,25 @@ impl TlsAlpn01Certificates {
         let entry = self.names.get(&sni.to_ascii_lowercase())?;
         entry.seen.send_replace(true);
         Some(Arc::clone(&entry.certified))
+    }
+
+    /// Creates an empty table that shares its challenges with other processes.
+    #[must_use]
+    pub fn shared(records: ChallengeRecords) -> Self {
+        Self {
+            records: Some(records),
+            ..Self::default()
+        }
+    }
+
+    /// Returns a certificate that proves a name whose challenge another process has presented. The case of `sni` does not
+    /// matter.
+    pub async fn answer_of_other(&self, sni: &str) -> Option<Arc<CertifiedKey>> {
+        let (kind, asked) = (ChallengeType::TlsAlpn01, sni.to_ascii_lowercase());
+        let record = self.records.as_ref()?.find(&kind, &asked).await?;
+        let certified = certify(&record.identifier()?, &record.key_authorization);
+        let failed = |error: &CertifyError| debug!(%error, "challenge cannot be presented");
+        certified.inspect_err(failed).ok().map(Arc::new)
     }
 
     /// Number of pending challenges.
@@ -87,12 +110,13 @@ impl TlsAlpn01Solver {
         Self { certificates }
     }
 
-    fn publish(
+    async fn publish(
         &self,
         identifier: &Identifier,
         key_authorization: &KeyAuthorization,
     ) -> Result<Presented, CertifyError> {
-        let certified = Arc::new(certify(identifier, key_authorization)?);
+        let proof = key_authorization.as_str();
+        let certified = Arc::new(certify(identifier, proof)?);
         let (seen, is_seen) = watch::channel(false);
         let name = server_name(identifier);
         let entry = Entry {
@@ -100,11 +124,20 @@ impl TlsAlpn01Solver {
             seen,
         };
         self.certificates.names.insert(name.clone(), entry);
+        let stored = match &self.certificates.records {
+            Some(records) => {
+                let record = ChallengeRecord::new(Some(identifier), proof);
+                let kind = ChallengeType::TlsAlpn01;
+                Some(records.add(&kind, &name, &record).await)
+            }
+            None => None,
+        };
         let certificates = Arc::clone(&self.certificates);
         Ok(Presented::new(is_seen, move || {
             // A later challenge for the same name stays published.
             let is_own = |_: &_, entry: &Entry| Arc::ptr_eq(&entry.certified, &certified);
             certificates.names.remove_if(&name, is_own);
+            drop(stored);
         }))
     }
 }
@@ -121,17 +154,14 @@ impl Solver for TlsAlpn01Solver {
         key_authorization: &'a KeyAuthorization,
     ) -> BoxFuture<'a, Result<Presented, SolverError>> {
         let presented = self.publish(identifier, key_authorization);
-        async move { presented.map_err(SolverError::new) }.boxed()
+        presented.map_err(SolverError::new).boxed()
     }
 }
 
 /// Creates a self-signed certificate for this identifier only, with the digest of the key authorization in a critical
 /// extension (RFC 8737 section 3).
-fn certify(
-    identifier: &Identifier,
-    key_authorization: &KeyAuthorization,
-) -> Result<CertifiedKey, CertifyError> {
-    let proof = digest(&SHA256, key_authorization.as_str().as_bytes());
+fn certify(identifier: &Identifier, key_authorization: &str) -> Result<CertifiedKey, CertifyError> {
+    let proof = digest(&SHA256, key_authorization.as_bytes());
     let mut params = CertificateParams::new(vec![identifier.to_string()])?;
     params.distinguished_name = DistinguishedName::new();
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(proof.as_ref())];
@@ -202,7 +232,7 @@ mod tests {
     fn the_certificate_has_the_form_of_rfc_8737() {
         for name in [dns("www.example.org"), ip("192.0.2.1"), ip("2001:db8::1")] {
             let proof = proof("token");
-            let certified = certify(&name, &proof).unwrap();
+            let certified = certify(&name, proof.as_str()).unwrap();
             let (_, certificate) = X509Certificate::from_der(&certified.cert[0]).unwrap();
 
             let names = certificate.subject_alternative_name().unwrap().unwrap();

@@ -1,5 +1,5 @@
 //! The daily sweep over storage. It schedules the renewal of certificates that no client has asked for since the start, and
-//! removes expired certificates, records of finished orders and stale DNS records. It begins after the listeners are open,
+//! removes expired certificates, records of finished orders and of old challenges, and stale DNS records. It begins after the listeners are open,
 //! reads slowly, and keeps only the current name in memory.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::stale_dns_records::StaleDnsRecords;
 use crate::backoff::spread;
+use crate::certs::challenge::ChallengeRecords;
 use crate::certs::clock::{Clock, from_unix};
 use crate::certs::issuance::{FIRST_QUESTIONS, Purpose};
 use crate::certs::issuer::ExpiredOrderRecords;
@@ -95,6 +96,12 @@ impl StoreSweep {
             Ok(0) => (),
             Ok(removed) => info!(removed, "records of finished orders removed"),
             Err(error) => warn!(%error, "records of orders cannot be checked"),
+        }
+        let now = self.clock.now();
+        match ChallengeRecords::remove_stale(self.records.storage(), now).await {
+            Ok(0) => (),
+            Ok(removed) => info!(removed, "records of old challenges removed"),
+            Err(error) => warn!(%error, "records of challenges cannot be checked"),
         }
     }
 

@@ -134,7 +134,7 @@ impl Preflight {
         has_public_ca: bool,
     ) -> Findings {
         let (a, aaaa, found) = self.addresses(name).await;
-        let token = Token::publish(&self.tokens);
+        let token = Token::publish(&self.tokens).await;
         let is_fetched = inspection.challenges.contains(&ChallengeType::Http01);
         let is_probed = |address: IpAddr| {
             is_fetched

@@ -36,12 +36,12 @@ pub(super) struct Token {
 
 impl Token {
     /// Publishes a random token with an independent random answer, so that an echo of the request is not accepted.
-    pub(super) fn publish(tokens: &Arc<Http01Tokens>) -> Self {
+    pub(super) async fn publish(tokens: &Arc<Http01Tokens>) -> Self {
         let (token, answer) = (random(), random());
         Self {
             path: format!("/.well-known/acme-challenge/{token}"),
             answer: answer.clone(),
-            _published: tokens.publish(token, answer),
+            _published: tokens.publish(token, answer).await,
         }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn check_restart_only(
     for (key, has_changed) in [
         ("storage", config.storage != running.storage),
         ("admin", has_other_socket),
+        ("user", config.user != running.user),
         ("metrics", config.metrics != running.metrics),
         ("log.format", config.log.format != running.log.format),
     ] {

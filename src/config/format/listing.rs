@@ -10,7 +10,8 @@ use crate::config::value::TrustedPeer;
 const COMMENT_COLUMN: usize = 44;
 
 /// Meaning of keys that are not set, by their full names.
-const UNSET: [(&str, &str); 6] = [
+const UNSET: [(&str, &str); 7] = [
+    ("user", "the one that starts the proxy"),
     ("metrics", "not served"),
     ("email", "not set; the CA cannot contact you"),
     ("trust", "no peer"),
@@ -223,6 +224,7 @@ mod tests {
     const FILE: &str = r#"
         email = "ops@example.org"
         storage = "file:/data"
+        user = "proxy"
         metrics = "127.0.0.1:9100"
         preflight = false
         access-log = { file = "/var/log/\"a.log", format = "combined", query = false }
@@ -290,6 +292,7 @@ mod tests {
         let config = load(FILE);
         let again = load(&explain(&config, "Proxyfile"));
         assert_eq!(again.storage, config.storage);
+        assert_eq!(again.user, config.user);
         assert_eq!(again.metrics, config.metrics);
         assert_eq!(again.email, config.email);
         assert_eq!(again.resolver, config.resolver);

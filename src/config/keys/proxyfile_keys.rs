@@ -16,6 +16,8 @@ pub const PROXYFILE: &[Key] = keys! {
     "storage": Text("a string"), r#""file:/var/lib/proxy""#;
     /// The socket for status and control.
     "admin": Text("a path"), r#""/run/proxy/admin.sock""#;
+    /// The user that the proxy becomes once it listens, if root starts it.
+    "user": Text("a user"), r#""proxy""#;
     /// The address that serves metrics for Prometheus.
     "metrics": Text("an address"), r#""127.0.0.1:9100""#;
     /// The CAs, in the order in which they are tried.

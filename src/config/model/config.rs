@@ -25,6 +25,8 @@ pub struct Config {
     pub storage: StorageUrl,
     /// Path of the admin socket. `None` means the data directory.
     pub admin: Option<PathBuf>,
+    /// User that the process becomes once it listens. `None` keeps the one that has started it.
+    pub user: Option<String>,
     /// Address of the metrics listener. `None` turns it off.
     pub metrics: Option<SocketAddr>,
     /// Contact for the CA. Issuers without one of their own have a copy.
@@ -82,6 +84,7 @@ impl Config {
         Self {
             storage: StorageUrl::File(PathBuf::new()),
             admin: None,
+            user: None,
             metrics: None,
             email: None,
             listen: ListenOptions::default(),

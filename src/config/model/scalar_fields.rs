@@ -6,7 +6,7 @@ use crate::config::fields::{
 };
 use crate::config::report::Problem;
 use crate::config::value::{
-    ResolverName, StorageUrl, parse_email, parse_peer, parse_resolver, read_own_listen,
+    ResolverName, StorageUrl, parse_email, parse_peer, parse_resolver, parse_user, read_own_listen,
 };
 use crate::dns_client::NameServer;
 
@@ -28,6 +28,7 @@ pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
     vec![
         field!("storage", storage, storage),
         field!("admin", admin, path().optional()),
+        field!("user", user, Codec::text(parse_user).optional()),
         field!("metrics", metrics, metrics.optional()),
         field!("email", email, Codec::text(parse_email).optional()),
         field!("preflight", preflight.is_on, boolean()),

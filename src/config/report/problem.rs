@@ -66,6 +66,10 @@ pub(crate) enum Problem {
         key: &'static str,
         example: &'static str,
     },
+    #[error(
+        "`{0}` is not a valid user name; use the name of a user of this machine, as in `proxy`"
+    )]
+    User(String),
     #[error("`{0}` is not a valid mail address; use a form like `ops@example.org`")]
     Email(String),
     #[error(

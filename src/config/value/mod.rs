@@ -12,6 +12,7 @@ mod secret_reference;
 mod storage_url;
 mod trusted_peer;
 mod units;
+mod user_name;
 mod web_url;
 
 pub(crate) use acme_directory::{Directory, INTERNAL, external_account};
@@ -32,4 +33,5 @@ pub use trusted_peer::{Cdn, TrustedPeer};
 pub(crate) use units::{
     format_size, parse_count, parse_head_size, parse_size, read_duration, read_status,
 };
+pub(crate) use user_name::parse_user;
 pub(crate) use web_url::{parse_ask, parse_web_url};

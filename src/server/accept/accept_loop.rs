@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use super::client_limit::{ClientLimit, ClientSlot, ConnectionSlot};
-use super::listener::Listener;
+use super::listener::OpenListener;
 use super::proxy_protocol::{self, ProxyHeader, ProxyProtocol, ProxyProtocolError, canonical};
 use crate::listener_names::ListenerId;
 use crate::log_limit::LogLimit;
@@ -78,7 +78,7 @@ impl AcceptRules {
         };
         let header = tokio::select! {
             header = timeout(self.timeout, header) => header,
-            () = shutdown.requested() => return None,
+            () = shutdown.overdue(Duration::ZERO) => return None,
         };
         match header {
             Ok(Ok(header)) => self.apply_proxy_header(accepted, header, refusals),
@@ -145,7 +145,7 @@ struct Context {
 /// Accepts the connections of one listener.
 #[derive(Debug)]
 pub struct AcceptLoop {
-    listener: Listener,
+    listener: OpenListener,
     permits: Arc<Semaphore>,
     context: Context,
 }
@@ -155,7 +155,7 @@ impl AcceptLoop {
     /// connection comes apply to it.
     #[must_use]
     pub fn new(
-        listener: Listener,
+        listener: OpenListener,
         permits: Arc<Semaphore>,
         tasks: Tasks,
         rules: Arc<ArcSwap<AcceptRules>>,
@@ -194,17 +194,8 @@ impl AcceptLoop {
         F: Fn(Accepted, Shutdown) -> Served + Clone + Send + 'static,
         Served: Future<Output = ()> + Send + 'static,
     {
-        let address = self.listener.address();
-        let socket = match self.listener.open() {
-            Ok(socket) => socket,
-            Err(error) => {
-                error!(server.addr = %address, %error, "listener cannot accept");
-                return;
-            }
-        };
         let acceptor = Acceptor {
-            socket,
-            address,
+            listener: self.listener,
             permits: self.permits,
             context: self.context,
         };
@@ -215,15 +206,15 @@ impl AcceptLoop {
             let accepted = tokio::select! {
                 () = &mut stopped => return,
                 () = &mut closed => break,
-                accepted = acceptor.next() => accepted,
+                accepted = acceptor.accept() => accepted,
             };
-            if let Some(accepted) = accepted {
+            if let Some(accepted) = acceptor.admitted(accepted).await {
                 acceptor.spawn(accepted, &serve);
             }
         }
         // Connections that the kernel has established before the listener closes are served too.
-        while let Some(accepted) = acceptor.next().now_or_never() {
-            if let Some(accepted) = accepted {
+        while let Some(accepted) = acceptor.accept().now_or_never() {
+            if let Some(accepted) = acceptor.admitted(accepted).await {
                 acceptor.spawn(accepted, &serve);
             }
         }
@@ -232,18 +223,23 @@ impl AcceptLoop {
 
 /// An [`AcceptLoop`] that runs.
 struct Acceptor {
-    socket: TcpListener,
-    address: SocketAddr,
+    listener: OpenListener,
     permits: Arc<Semaphore>,
     context: Context,
 }
 
 impl Acceptor {
-    /// Accepts the next connection. Returns `None` if it was refused or lost.
+    /// Accepts the next connection. Cancel safe.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        repeat(|| self.listener.accept()).await
+    }
+
+    /// Admits an accepted connection. Returns `None` if it is refused or lost. Not to be cancelled: the client would be lost,
+    /// even if another process takes over.
     ///
     /// The connection comes first and its permit second, so that an idle listener holds no permit.
-    async fn next(&self) -> Option<Accepted> {
-        match repeat(|| self.socket.accept()).await {
+    async fn admitted(&self, accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<Accepted> {
+        match accepted {
             Ok((stream, peer)) => self.admit(stream, canonical(peer)).await,
             Err(error) if is_clients_fault(&error) => {
                 debug!(error = %error, "client left before it was accepted");
@@ -251,7 +247,7 @@ impl Acceptor {
             }
             Err(error) => {
                 if let Some(failures) = self.context.failure_log.count() {
-                    warn!(server.addr = %self.address, %error, failures, "accept failed");
+                    warn!(server.addr = %self.listener.address(), %error, failures, "accept failed");
                 }
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 None
@@ -271,10 +267,11 @@ impl Acceptor {
         let listener = rules.listener;
         drop(rules);
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-        let local = if self.address.ip().is_unspecified() {
-            stream.local_addr().unwrap_or(self.address)
+        let address = self.listener.address();
+        let local = if address.ip().is_unspecified() {
+            stream.local_addr().unwrap_or(address)
         } else {
-            self.address
+            address
         };
         Some(Accepted {
             stream,
@@ -333,7 +330,7 @@ fn is_clients_fault(error: &io::Error) -> bool {
 mod tests {
     use socket2::SockRef;
 
-    use super::super::listener::{PROBE_AFTER, PROBE_EVERY};
+    use super::super::listener::{Listener, PROBE_AFTER, PROBE_EVERY};
     use super::*;
     use crate::memory::StreamMemory;
 
@@ -357,9 +354,9 @@ mod tests {
         let mut listeners = Listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let listener = listeners.remove(0);
         let tasks = Tasks::new();
+        let address = listener.address();
         let acceptor = Acceptor {
-            address: listener.address(),
-            socket: listener.open().unwrap(),
+            listener: listener.open().unwrap(),
             permits: Arc::new(Semaphore::new(1)),
             context: Context {
                 shutdown: tasks.shutdown(),
@@ -369,9 +366,8 @@ mod tests {
                 failure_log: Arc::default(),
             },
         };
-        let (stream, accepted) =
-            tokio::join!(TcpStream::connect(acceptor.address), acceptor.next());
-        (accepted, stream.unwrap())
+        let (stream, accepted) = tokio::join!(TcpStream::connect(address), acceptor.accept());
+        (acceptor.admitted(accepted).await, stream.unwrap())
     }
 
     #[tokio::test]

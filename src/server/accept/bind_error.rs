@@ -22,6 +22,11 @@ pub enum BindError {
         /// The address.
         address: SocketAddr,
     },
+    /// A socket that another process has passed to this one cannot be used.
+    #[error(
+        "a socket that was passed to the proxy cannot be used: {0}; see LISTEN_FDS in the environment"
+    )]
+    Passed(io::Error),
     /// Any other error.
     #[error(
         "cannot listen on {address}: {source}; choose another address with --listen-http or --listen-https"

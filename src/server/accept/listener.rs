@@ -1,11 +1,13 @@
-//! A bound TCP socket. Knows nothing of who accepts on it.
+//! A bound TCP socket, which this process has bound or was given. Knows nothing of who accepts on it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::bind_error::BindError;
 
@@ -50,6 +52,36 @@ impl Listener {
         Ok(listeners)
     }
 
+    /// Takes a socket that another process has bound, which listens from now on, too.
+    pub fn adopt(socket: std::net::TcpListener) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_keepalive(&probes())?;
+        if !socket.is_listener()? {
+            socket.listen(BACKLOG)?;
+        }
+        Ok(Self {
+            socket: socket.into(),
+            address,
+        })
+    }
+
+    /// Makes `count` listeners, one for each worker, of the `sockets` of one address. Workers share a socket if there are fewer
+    /// sockets than workers. If there are more, a worker has more than one: none may be closed, since its clients would be lost.
+    pub fn share(mut sockets: Vec<Self>, count: usize) -> io::Result<Vec<Self>> {
+        let own = sockets.len();
+        for number in own..count {
+            let shared = &sockets[number % own];
+            sockets.push(Self {
+                socket: shared.socket.try_clone()?,
+                address: shared.address,
+            });
+        }
+        Ok(sockets)
+    }
+
     /// Returns the address, with the port that the system chose for port 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -57,8 +89,48 @@ impl Listener {
     }
 
     /// Registers the socket with the current runtime.
-    pub(super) fn open(self) -> io::Result<TcpListener> {
-        TcpListener::from_std(self.socket)
+    pub fn open(self) -> io::Result<OpenListener> {
+        Ok(OpenListener {
+            socket: Arc::new(TcpListener::from_std(self.socket)?),
+            address: self.address,
+        })
+    }
+}
+
+/// A listener that a runtime waits on. Its socket is closed when it is dropped.
+#[derive(Debug)]
+pub struct OpenListener {
+    socket: Arc<TcpListener>,
+    address: SocketAddr,
+}
+
+impl OpenListener {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for the next connection. Cancel safe.
+    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.socket.accept().await
+    }
+
+    /// Returns the socket for another process, as long as the listener is open.
+    #[must_use]
+    pub fn socket(&self) -> ListenSocket {
+        ListenSocket(Arc::downgrade(&self.socket))
+    }
+}
+
+/// The socket of an [`OpenListener`]. Does not keep it open.
+#[derive(Clone, Debug)]
+pub struct ListenSocket(Weak<TcpListener>);
+
+impl ListenSocket {
+    /// Opens the socket once more, to hand it over. `None` if the listener is closed.
+    pub fn duplicate(&self) -> io::Result<Option<OwnedFd>> {
+        let open = self.0.upgrade();
+        open.map(|socket| socket.as_fd().try_clone_to_owned())
+            .transpose()
     }
 }
 
@@ -132,8 +204,6 @@ fn probes() -> TcpKeepalive {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpStream;
-
     use super::*;
 
     #[test]
@@ -181,6 +251,42 @@ mod tests {
         let taken = other[0].address();
         let own = SocketAddr::from((Ipv4Addr::LOCALHOST, taken.port()));
         assert!(Listener::bind_beside(&[own], taken, 2).is_err());
+    }
+
+    #[tokio::test]
+    async fn an_adopted_socket_serves_all_workers_with_the_options_of_a_bound_one() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let listeners = Listener::share(vec![Listener::adopt(socket).unwrap()], 3).unwrap();
+        assert_eq!(listeners.len(), 3);
+        for listener in listeners {
+            let listener = listener.open().unwrap();
+            assert_eq!(listener.address(), address);
+            let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+            let accepted = accepted.unwrap().0;
+            let accepted = socket2::SockRef::from(&accepted);
+            assert!(accepted.keepalive().unwrap() && accepted.tcp_nodelay().unwrap());
+            drop(client);
+        }
+    }
+
+    #[tokio::test]
+    async fn sockets_beyond_the_number_of_workers_stay_open() {
+        let sockets = Listener::bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        assert_eq!(Listener::share(sockets, 2).unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_socket_can_be_handed_over_until_its_listener_is_closed() {
+        let mut listeners = Listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let listener = listeners.remove(0).open().unwrap();
+        let (address, socket) = (listener.address(), listener.socket());
+        let copy = socket.duplicate().unwrap().unwrap();
+        drop(listener);
+        assert!(socket.duplicate().unwrap().is_none());
+        let copy = Listener::adopt(copy.into()).unwrap().open().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), copy.accept());
+        assert!(client.is_ok() && accepted.is_ok());
     }
 
     #[tokio::test]

@@ -9,5 +9,5 @@ mod proxy_protocol;
 pub use accept_loop::{AcceptLoop, AcceptRules, Accepted};
 pub use bind_error::BindError;
 pub use client_limit::{ClientLimit, ConnectionSlot};
-pub use listener::Listener;
+pub use listener::{ListenSocket, Listener, OpenListener};
 pub use proxy_protocol::ProxyProtocol;

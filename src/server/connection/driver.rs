@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tracing::debug;
@@ -19,6 +19,8 @@ const IDLE_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for it when the process stops, and for the rest of a head that has begun. A drain waits for requests, not for idle
 /// clients.
 const DRAIN_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for a client of HTTP/2 to see that it is asked, when another process takes over.
+const HANDOVER_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for the last frames of a connection that the proxy closes on its own.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest time between two checks whether a connection can be parked.
@@ -32,6 +34,9 @@ pub(in crate::server) trait Protocol:
 
     /// Finishes the running requests and accepts no more.
     fn graceful_shutdown(self: Pin<&mut Self>);
+
+    /// `true` if the client is told before the connection closes. Where it is not, its next request may meet the close.
+    fn announces_end(&self) -> bool;
 
     /// Closes an idle connection whose client does not heed [`graceful_shutdown`](Self::graceful_shutdown). Returns `false` if
     /// the protocol has nothing to say before the connection is cut.
@@ -76,7 +81,11 @@ pub(in crate::server) struct Driver<'a> {
     pub(in crate::server) refusals: &'a WorkerRefusals,
 }
 
-impl Driver<'_> {
+/// Moment at which a connection is closed after the process is asked to stop. Boxed: hardly any connection needs it, and each
+/// would have room for it.
+type Turn<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+impl<'a> Driver<'a> {
     /// Polls `connection` to its end.
     ///
     /// Nearly all wakes are for the connection itself. The timer and the shutdown signal are therefore not polled on each
@@ -86,6 +95,7 @@ impl Driver<'_> {
     pub(in crate::server) async fn drive<C: Protocol>(self, mut connection: Pin<Box<C>>) -> Ended {
         let (deadlines, shutdown) = (self.deadlines, self.shutdown);
         let mut stop = pin!(shutdown.notified());
+        let mut turn = None;
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         let (mut timeouts, mut phase) = (Timeouts::of(self.limits), Phase::Open);
         let (mut is_armed, mut is_draining) = (false, false);
@@ -100,9 +110,10 @@ impl Driver<'_> {
                     // From here on, the signal and the timer wake this task.
                     let _ = stop.as_mut().poll(cx);
                 }
-                if !is_draining && shutdown.is_requested() {
+                let must_close = !is_draining && shutdown.is_requested();
+                if must_close && self.is_its_turn(&*connection, &mut turn, cx) {
                     is_draining = true;
-                    timeouts.shorten(DRAIN_CLOSE_TIMEOUT);
+                    timeouts.shorten(self.close_timeout());
                     self.begin_close(connection.as_mut(), &mut phase);
                     // The deadlines are checked anew, since they have become shorter.
                     is_armed = false;
@@ -140,6 +151,31 @@ impl Driver<'_> {
         Ended {
             error,
             lingering: connection.into_lingering(),
+        }
+    }
+
+    /// `true` if this connection is to be closed now, after the process was asked to stop. Where the client is not told, that is
+    /// a moment of its own at a handover; until then, the response to each request says that it is the last one.
+    fn is_its_turn<C: Protocol>(
+        &self,
+        connection: &C,
+        turn: &mut Option<Turn<'a>>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        if turn.is_none() && (connection.announces_end() || self.shutdown.span().is_zero()) {
+            return true;
+        }
+        let shutdown = self.shutdown;
+        let turn = turn.get_or_insert_with(|| Box::pin(shutdown.turn()));
+        turn.as_mut().poll(cx).is_ready()
+    }
+
+    /// Returns the time for a client to close its idle connection once it is asked to.
+    fn close_timeout(&self) -> Duration {
+        if self.shutdown.span().is_zero() {
+            DRAIN_CLOSE_TIMEOUT
+        } else {
+            HANDOVER_CLOSE_TIMEOUT
         }
     }
 
@@ -199,7 +235,6 @@ fn next_recheck(last: Duration, was_woken: bool) -> Duration {
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
-    use std::task::Context;
 
     use tokio::time::{Instant, sleep};
 
@@ -224,6 +259,10 @@ mod tests {
 
         fn graceful_shutdown(self: Pin<&mut Self>) {
             (self.asked)();
+        }
+
+        fn announces_end(&self) -> bool {
+            false
         }
     }
 
@@ -315,6 +354,24 @@ mod tests {
             };
             assert_eq!(kept_by(&tasks, &running, |_| (), over).await, 21);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_are_not_told_of_the_end_keep_their_idle_connections_for_a_while_at_a_handover()
+     {
+        let mut kept_seconds = Vec::new();
+        for _ in 0..20 {
+            let (tasks, idle) = (Tasks::new(), Deadlines::new(false));
+            tasks.stop_within(Duration::from_secs(24));
+            idle.request_began();
+            idle.request_ended();
+            kept_seconds.push(kept_by(&tasks, &idle, |_| (), pending()).await);
+        }
+        kept_seconds.sort_unstable();
+        let handover = HANDOVER_CLOSE_TIMEOUT.as_secs();
+        assert!(kept_seconds[0] < handover + 12, "{kept_seconds:?}");
+        assert!(kept_seconds[19] > handover + 12, "{kept_seconds:?}");
+        assert!(kept_seconds[19] <= handover + 25, "{kept_seconds:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -124,6 +124,7 @@ impl Http {
             resets,
             date: Arc::clone(&self.date),
             body_timeout: self.limits.body_timeout,
+            shutdown: (!is_h2).then(|| shutdown.clone()),
         });
         let stream = TrackedStream::new(stream, Arc::clone(&deadlines), slot);
         let handler = Arc::clone(&request_handler);

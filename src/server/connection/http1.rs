@@ -203,6 +203,11 @@ where
             .then(|| LingeringClose::new(stream, deadlines.answered()))
     }
 
+    /// An idle connection closes without a word.
+    fn announces_end(&self) -> bool {
+        false
+    }
+
     /// Shuts the protocol down, which it does at once because it is idle. The stream stays open, and is parked.
     fn park(mut self: Pin<&mut Self>) {
         self.deadlines.keep_open(true);

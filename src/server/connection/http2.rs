@@ -303,6 +303,11 @@ where
         }
     }
 
+    /// GOAWAY asks for it, and a request that crosses it is still answered.
+    fn announces_end(&self) -> bool {
+        true
+    }
+
     /// Says which request was the last one, so that the client can send all later ones again elsewhere.
     fn close(mut self: Pin<&mut Self>) -> bool {
         if let State::Serving(connection) = &mut self.state {

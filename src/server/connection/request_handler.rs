@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::client_resets::ClientResets;
@@ -15,6 +16,7 @@ use crate::memory::ConnectionMemory;
 use crate::proxy::{Body, ClientBody, ConnInfo, Http1Body, Interims, ProxyService};
 use crate::server::current_date::CurrentDate;
 use crate::server::direct_responder::DirectResponder;
+use crate::tasks::Shutdown;
 
 /// Answers the requests of one connection.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(super) struct RequestHandler {
     pub(super) date: Arc<CurrentDate>,
     /// Time that a body may make no progress.
     pub(super) body_timeout: Duration,
+    /// End of the process, from which on each response says that it is the last one. `None` for HTTP/2, which says so itself.
+    pub(super) shutdown: Option<Shutdown>,
 }
 
 impl RequestHandler {
@@ -56,14 +60,33 @@ impl RequestHandler {
         self.deadlines.set_has_body(!request.body().is_end_stream());
         let this = Arc::clone(self);
         boxed(|| async move {
-            if let Some(direct) = &this.direct
-                && let Some(response) = direct.respond(&request, &this.info)
-            {
-                return response.map(|body| TrackedBody::new(body, mark));
+            if let Some(direct) = &this.direct {
+                let other = match direct.unknown_token(&request) {
+                    Some(token) => Box::pin(direct.tokens.answer_of_other(token)).await,
+                    None => None,
+                };
+                if let Some(response) = direct.respond(&request, &this.info, other) {
+                    return this.finished(response, mark);
+                }
             }
             let response = this.service.call(request, &this.info, interims).await;
-            response.map(|body| TrackedBody::new(body, mark))
+            this.finished(response, mark)
         })
+    }
+
+    /// Tells the client of HTTP/1.1 that the connection closes after this response, if the process stops. A client that goes on
+    /// without a pause would else meet the close with its next request.
+    fn finished(
+        &self,
+        mut response: Response<Body>,
+        mark: RequestMark,
+    ) -> Response<TrackedBody<Body>> {
+        let ends = self.shutdown.as_ref().is_some_and(Shutdown::is_requested);
+        if ends && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response.map(|body| TrackedBody::new(body, mark))
     }
 }
 

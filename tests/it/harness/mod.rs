@@ -1,16 +1,19 @@
 //! Peers of the tests: most are real servers and clients, some are scripted.
 
 pub(crate) mod admin;
+pub(crate) mod binary;
 pub(crate) mod deadline;
 pub(crate) mod full_pipe;
 pub(crate) mod memory_storage;
 pub(crate) mod open_files;
 pub(crate) mod output_lines;
 pub(crate) mod ports;
+pub(crate) mod process_status;
 pub(crate) mod proxy;
 pub(crate) mod service;
 pub(crate) mod skip;
 pub(crate) mod stored_files;
+pub(crate) mod successors;
 pub(crate) mod wrong_clock;
 
 pub(crate) mod backends {

@@ -14,9 +14,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::harness::backends::web_app::App;
+pub(crate) use crate::harness::binary::command;
+use crate::harness::binary::{pass, prepared};
 use crate::harness::clients::https::Client;
 use crate::harness::output_lines::{PATIENCE, follow, wait_for};
 use crate::harness::ports::ProxyPorts;
+use crate::harness::process_status::kilobytes;
+use crate::harness::successors::Successors;
 use crate::harness::wrong_clock::WrongClock;
 
 /// Settings of a proxy that is not started yet.
@@ -26,12 +30,13 @@ pub(crate) struct ProxySetup {
     args: Vec<String>,
     open_files: Option<String>,
     hosts_file: Option<PathBuf>,
-    system_roots: Option<PathBuf>,
-    clock: Option<WrongClock>,
     has_preflight: bool,
     says_addresses: bool,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
+    storage: Option<String>,
+    environment: Vec<(String, String)>,
+    passed: Vec<(String, OwnedFd)>,
 }
 
 impl ProxySetup {
@@ -48,45 +53,56 @@ impl ProxySetup {
             args: Vec::new(),
             open_files: None,
             hosts_file: None,
-            system_roots: None,
-            clock: None,
             has_preflight: false,
             says_addresses: true,
             stdout: None,
             stderr: None,
+            storage: None,
+            environment: Vec::new(),
+            passed: Vec::new(),
         }
+    }
+
+    /// Uses the storage of another proxy.
+    pub(crate) fn sharing(mut self, storage: &str) -> Self {
+        self.storage = Some(storage.to_owned());
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Passes a socket under this name, as systemd does.
+    pub(crate) fn pass(mut self, name: &str, socket: impl Into<OwnedFd>) -> Self {
+        self.passed.push((name.to_owned(), socket.into()));
+        self
     }
 
     /// Turns preflight on. It is off in other tests, because it asks the system's DNS.
-    pub(crate) fn preflight(self) -> Self {
-        Self {
-            has_preflight: true,
-            ..self
-        }
+    pub(crate) fn preflight(mut self) -> Self {
+        self.has_preflight = true;
+        self
     }
 
     /// Gives the process this standard output, which the test reads itself.
-    pub(crate) fn stdout(self, stdout: OwnedFd) -> Self {
-        Self {
-            stdout: Some(stdout),
-            ..self
-        }
+    pub(crate) fn stdout(mut self, stdout: OwnedFd) -> Self {
+        self.stdout = Some(stdout);
+        self
     }
 
     /// Gives the process this standard error, which the test reads itself.
-    pub(crate) fn stderr(self, stderr: OwnedFd) -> Self {
-        Self {
-            stderr: Some(stderr),
-            ..self
-        }
+    pub(crate) fn stderr(mut self, stderr: OwnedFd) -> Self {
+        self.stderr = Some(stderr);
+        self
     }
 
     /// Leaves the addresses of the listeners to the Proxyfile.
-    pub(crate) fn addresses_by_file(self) -> Self {
-        Self {
-            says_addresses: false,
-            ..self
-        }
+    pub(crate) fn addresses_by_file(mut self) -> Self {
+        self.says_addresses = false;
+        self
     }
 
     pub(crate) fn args<A: ToString>(mut self, args: impl IntoIterator<Item = A>) -> Self {
@@ -96,14 +112,13 @@ impl ProxySetup {
     }
 
     /// Replaces the system's roots by those in this file.
-    pub(crate) fn system_roots(mut self, pem: &Path) -> Self {
-        self.system_roots = Some(pem.to_owned());
-        self
+    pub(crate) fn system_roots(self, pem: &Path) -> Self {
+        self.env("SSL_CERT_FILE", &pem.display().to_string())
     }
 
     /// Gives the process this clock.
-    pub(crate) fn clock(mut self, clock: WrongClock) -> Self {
-        self.clock = Some(clock);
+    pub(crate) fn clock(mut self, clock: &WrongClock) -> Self {
+        self.environment.extend(clock.variables());
         self
     }
 
@@ -175,7 +190,7 @@ impl ProxySetup {
     }
 
     /// Starts the proxy and waits until both listeners accept connections.
-    pub(crate) async fn start(self) -> Proxy {
+    pub(crate) async fn start(mut self) -> Proxy {
         let mut command = match (&self.open_files, &self.hosts_file) {
             (Some(limit), _) => prepared("sh", &[], limit),
             (None, Some(hosts)) => {
@@ -184,23 +199,19 @@ impl ProxySetup {
             }
             (None, None) => command(),
         };
-        command
-            .args(&self.args)
-            .args(["--storage", &format!("file:{}", self.data().display())]);
+        let storage = self.storage.take();
+        let storage = storage.unwrap_or_else(|| format!("file:{}", self.data().display()));
+        command.args(&self.args).args(["--storage", &storage]);
         if self.says_addresses {
             command
                 .args(["--listen-http", &self.http().to_string()])
                 .args(["--listen-https", &self.https().to_string()]);
         }
-        if let Some(roots) = &self.system_roots {
-            command.env("SSL_CERT_FILE", roots);
-        }
-        if let Some(clock) = &self.clock {
-            clock.set(&mut command);
-        }
         if !self.has_preflight {
             command.arg("--no-preflight");
         }
+        command.envs(self.environment.clone());
+        pass(std::mem::take(&mut self.passed), &mut command);
         let is_followed = self.stdout.is_none();
         let mut proxy = Proxy::spawn(command, self);
         if is_followed {
@@ -212,31 +223,6 @@ impl ProxySetup {
     }
 }
 
-const BINARY: &str = env!("CARGO_BIN_EXE_proxy");
-
-/// A command that runs the binary, in an environment without settings for it.
-pub(crate) fn command() -> Command {
-    clean(Command::new(BINARY))
-}
-
-/// A command that runs the binary after `preparation`, which the shell `program` with these arguments runs.
-fn prepared(program: &str, args: &[&str], preparation: &str) -> Command {
-    let mut command = Command::new(program);
-    let script = format!("{preparation} && exec \"$0\" \"$@\"");
-    command.args(args).args(["-c", &script, BINARY]);
-    clean(command)
-}
-
-fn clean(mut command: Command) -> Command {
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PROXY_") {
-            command.env_remove(name);
-        }
-    }
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    command
-}
-
 /// A running proxy; dropping the value kills it.
 pub(crate) struct Proxy {
     child: Child,
@@ -244,6 +230,7 @@ pub(crate) struct Proxy {
     log: watch::Receiver<String>,
     setup: ProxySetup,
     readers: Tasks,
+    successors: Successors,
 }
 
 impl Proxy {
@@ -262,7 +249,33 @@ impl Proxy {
             log,
             setup,
             readers,
+            successors: Successors::default(),
         }
+    }
+
+    /// Upgrades the proxy by its command, and returns the number of the process that serves then. The log goes on as that of
+    /// the first one.
+    pub(crate) async fn upgrade(&mut self) -> Pid {
+        let storage = format!("file:{}", self.data().display());
+        let told = command().args(["upgrade", "--storage", &storage]).output();
+        let told = told.await.unwrap();
+        assert!(told.status.success(), "{told:?}: {}", self.log());
+        let told = String::from_utf8(told.stdout).unwrap();
+        let pid = told.split_whitespace().nth(2).unwrap();
+        let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+        self.adopt(pid);
+        pid
+    }
+
+    /// Ends this process with the proxy, which it has not started itself.
+    pub(crate) fn adopt(&mut self, pid: Pid) {
+        self.successors.add(pid);
+    }
+
+    /// Waits until the first process has ended, though its successors write to its log.
+    pub(crate) async fn first_ended(&mut self) -> ExitStatus {
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("the first process does not end").unwrap()
     }
 
     pub(crate) fn http(&self) -> SocketAddr {
@@ -341,7 +354,7 @@ impl Proxy {
 
     /// Resident memory of the process in KiB.
     pub(crate) fn memory(&self) -> u64 {
-        self.status("VmRSS:")
+        kilobytes(self.pid(), "VmRSS:")
     }
 
     /// Returns the log so far.
@@ -351,17 +364,7 @@ impl Proxy {
 
     /// Largest resident memory that the process has had, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, key: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
-        let status = std::fs::read_to_string(path).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(key))
-            .unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        kilobytes(self.pid(), "VmHWM:")
     }
 
     pub(crate) fn pid(&self) -> Pid {

@@ -33,7 +33,7 @@ impl WrongClock {
             command
         };
         let mut wrong = date();
-        clock.set(&mut wrong);
+        wrong.envs(clock.variables());
         let (wrong, right) = (
             wrong.output().await.unwrap(),
             date().output().await.unwrap(),
@@ -49,14 +49,17 @@ impl WrongClock {
         Some(clock)
     }
 
-    /// Gives a process this clock. Its timers and the times of files stay right.
-    pub(crate) fn set(&self, command: &mut Command) {
-        command
-            .env("LD_PRELOAD", &self.library)
-            .env("FAKETIME", &self.offset)
-            .env("DONT_FAKE_MONOTONIC", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .env("NO_FAKE_STAT", "1");
+    /// The variables that give a process this clock. Its timers and the times of files stay right.
+    pub(crate) fn variables(&self) -> [(String, String); 5] {
+        let library = self.library.display().to_string();
+        [
+            ("LD_PRELOAD", library.as_str()),
+            ("FAKETIME", &self.offset),
+            ("DONT_FAKE_MONOTONIC", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("NO_FAKE_STAT", "1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
     }
 }
 

@@ -56,7 +56,7 @@ async fn a_clock_before_the_build_is_one_sentence() {
         return;
     };
     let app = App::start().await;
-    let setup = ProxySetup::new().local(&app).clock(clock);
+    let setup = ProxySetup::new().local(&app).clock(&clock);
     let mut proxy = setup.start().await;
     let line = proxy.logged(WRONG).await;
     assert!(line.contains("ERROR"), "{line}");
@@ -79,7 +79,7 @@ async fn a_new_certificate_that_only_a_fast_clock_calls_expired_is_served() {
     };
     let setup = ProxySetup::new()
         .args(["--metrics", "127.0.0.1:0"])
-        .clock(clock);
+        .clock(&clock);
     let ca = ca(&setup).await;
     let mut proxy = start(setup, &ca).await;
     let metrics = metrics(&mut proxy).await;
@@ -118,7 +118,7 @@ async fn a_stored_certificate_that_has_expired_is_served_and_told_until_a_new_on
     proxy.logged("certificate obtained").await;
     let serial = client.serial(proxy.https(), NAME).await.unwrap();
     drop(ca);
-    let mut proxy = proxy.stop().await.clock(clock).start().await;
+    let mut proxy = proxy.stop().await.clock(&clock).start().await;
     let metrics = metrics(&mut proxy).await;
 
     is_told_as_expired(&mut proxy, metrics).await;

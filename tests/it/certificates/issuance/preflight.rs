@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hickory_proto::op::ResponseCode;
-use proxy::app::App;
+use proxy::app::{App, Inherited};
 use proxy::certs::Standing;
 use proxy::certs::preflight::Trial;
 use proxy::config::{Config, Flags};
@@ -86,7 +86,9 @@ impl World {
 
     /// Standing of the name after the first attempt to get its certificate.
     async fn standing(&self) -> Standing {
-        let app = App::start(&self.config()).await.unwrap();
+        let app = App::start(&self.config(), Inherited::default())
+            .await
+            .unwrap();
         let name = HostName::parse(NAME).unwrap();
         let _ = soon(app.manager().certificate(&name, CLIENT)).await;
         let standing = app.manager().standing(&name).await;
@@ -156,7 +158,9 @@ async fn problems_of_the_local_dns_alone_do_not_stop_an_order() {
 async fn a_doubt_that_the_ca_confirms_is_reported_and_backed_off_like_any_failure() {
     let world = World::unreachable().await;
     world.dns.a(NAME, Ipv4Addr::new(192, 168, 1, 5));
-    let app = App::start(&world.config()).await.unwrap();
+    let app = App::start(&world.config(), Inherited::default())
+        .await
+        .unwrap();
     let name = HostName::parse(NAME).unwrap();
     let first = soon(app.manager().certificate(&name, CLIENT)).await;
     let orders = world.ca.count(Step::NewOrder);
@@ -198,7 +202,9 @@ async fn a_name_with_a_documentation_address_is_not_ordered() {
 async fn no_finding_stops_a_renewal() {
     let world = World::new().await;
     world.dns.a(NAME, HERE);
-    let app = App::start(&world.config()).await.unwrap();
+    let app = App::start(&world.config(), Inherited::default())
+        .await
+        .unwrap();
     let name = HostName::parse(NAME).unwrap();
     let served = soon(app.manager().certificate(&name, CLIENT))
         .await
@@ -306,7 +312,7 @@ async fn problems_with_a_private_ca_are_only_warnings() {
     world.dns.txt(NAME, &["no address"]);
     let mut config = world.config();
     config.preflight.trial = None;
-    let app = App::start(&config).await.unwrap();
+    let app = App::start(&config, Inherited::default()).await.unwrap();
     let name = HostName::parse(NAME).unwrap();
     soon(app.manager().certificate(&name, CLIENT))
         .await
@@ -319,7 +325,7 @@ async fn a_disabled_preflight_asks_nobody() {
     let world = World::new().await;
     let mut config = world.config();
     config.preflight.is_on = false;
-    let app = App::start(&config).await.unwrap();
+    let app = App::start(&config, Inherited::default()).await.unwrap();
     let name = HostName::parse(NAME).unwrap();
     soon(app.manager().certificate(&name, CLIENT))
         .await

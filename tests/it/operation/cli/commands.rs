@@ -34,10 +34,8 @@ fn proxy_with(start: Start, args: &[&str]) -> Outcome {
 }
 
 fn proxy(args: &[&str]) -> Outcome {
-    proxy_with(
-        |config, _| Err(format!("started {:?}", config.sites).into()),
-        args,
-    )
+    let start = |config: Config, _| Err(format!("started {:?}", config.sites).into());
+    proxy_with(Box::new(start), args)
 }
 
 fn code(code: u8) -> String {
@@ -95,7 +93,7 @@ fn bad_usage_is_explained_and_starts_nothing() {
         (&["version"], "use `proxy --version`\n"),
         (&["adapt"], "use `proxy explain`\n"),
         (&["shutdown"], "use `proxy stop`\n"),
-        (&["restart"], "use `proxy reload`, or"),
+        (&["restart"], "use `proxy reload`, `proxy upgrade`, or"),
     ] {
         let outcome = proxy(args);
         assert_eq!(outcome.code, code(2), "{args:?}: {}", outcome.err);
@@ -362,7 +360,7 @@ fn the_demo_starts_its_app_and_prints_the_line_to_try() {
         "--storage",
         "file:/d x",
     ];
-    let outcome = proxy_with(visit_app, &args);
+    let outcome = proxy_with(Box::new(visit_app), &args);
     assert_eq!((outcome.code, outcome.err.as_str()), (code(0), ""));
     assert!(
         outcome
