@@ -295,9 +295,11 @@ impl ProxyService {
         if let (Some(entry), Some(backend)) = (&mut context.entry, error.backend()) {
             entry.sent_to(backend);
         }
+        let (host, router) = (context.host.name(), self.router.snapshot());
         let request = respond::RefusedRequest {
             version: context.version,
-            host: context.host.name(),
+            host,
+            site: router.site(host).map(|site| &site.pattern),
             client: context.conn.client,
             accepts_html: context.scan.accepts_html,
         };

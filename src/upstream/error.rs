@@ -31,8 +31,13 @@ pub enum Error {
     /// The number of open connections to backends is at its limit.
     #[error("no more connections to backends can be opened; raise the limit of open files")]
     ConnectionLimit,
+    /// The client holds its share of the connections to backends.
+    #[error(
+        "the client holds its share of the connections to backends, and none of them became free in time"
+    )]
+    ClientShare,
     /// The backend's host did not resolve to an address.
-    #[error("the host of backend {backend} did not resolve")]
+    #[error("the host of backend {backend} did not resolve; check its name, or set `resolvers`")]
     Resolve {
         /// The backend.
         backend: Address,
@@ -207,7 +212,11 @@ impl Error {
     pub fn is_overload(&self) -> bool {
         matches!(
             self,
-            Self::QueueFull | Self::QueueTimeout | Self::BufferFull | Self::ConnectionLimit
+            Self::QueueFull
+                | Self::QueueTimeout
+                | Self::BufferFull
+                | Self::ConnectionLimit
+                | Self::ClientShare
         )
     }
 
@@ -265,6 +274,7 @@ impl Error {
             | Self::QueueTimeout
             | Self::BufferFull
             | Self::ConnectionLimit
+            | Self::ClientShare
             | Self::ResponseTimeout { .. }
             | Self::EarlySwitch { .. }
             | Self::NoAnswer { .. }
@@ -284,7 +294,7 @@ impl Error {
     /// that the backend does not support, or if the proxy has no resources left.
     pub(super) fn is_fault(&self) -> bool {
         match self {
-            Self::NoUpgrade { .. } | Self::ConnectionLimit => false,
+            Self::NoUpgrade { .. } | Self::ConnectionLimit | Self::ClientShare => false,
             Self::Connect { source, .. } => !is_shortage(source),
             _ => true,
         }

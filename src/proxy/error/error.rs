@@ -142,7 +142,7 @@ fn upstream_reason(error: &upstream::Error) -> Reason {
         upstream::Error::QueueFull => Reason::QueueFull,
         upstream::Error::QueueTimeout => Reason::QueueTimeout,
         upstream::Error::BufferFull => Reason::BufferFull,
-        upstream::Error::ConnectionLimit => Reason::NoPlace,
+        upstream::Error::ConnectionLimit | upstream::Error::ClientShare => Reason::NoPlace,
         upstream::Error::Resolve { .. } => Reason::BackendUnresolved,
         upstream::Error::Connect { .. } => Reason::BackendUnreachable,
         upstream::Error::Loop { .. } => Reason::Loop,

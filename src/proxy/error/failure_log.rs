@@ -1,4 +1,4 @@
-//! Log of requests that fail at a backend, limited to one line per backend, reason and ten seconds. An outage does not
+//! Log of requests that fail at a backend, limited to one line per site, backend, reason and ten seconds. An outage does not
 //! flood the log. Knows no pages and no counters.
 
 use std::fmt;
@@ -12,20 +12,24 @@ use tracing::{debug, warn};
 
 use super::error::Error;
 use super::reason::Reason;
+use crate::name::HostPattern;
 use crate::upstream::Address;
 
 /// Maximum length in bytes of a host, a sentence and its causes, which keeps the line with its other fields below 300, also if the
 /// client has an IPv6 address.
 const MAX_LENGTH: usize = 140;
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Maximum number of pairs of backend and reason that are remembered. While it is reached, new pairs are not logged.
+/// Maximum number of kinds of failures that are remembered. While it is reached, new kinds are not logged.
 const CAPACITY: usize = 1024;
 
 /// Remembers the last line about each kind of failure, and the number of failures since.
 #[derive(Debug, Default)]
 pub(crate) struct FailureLog {
-    lines: DashMap<(Option<Address>, Reason), LastLine>,
+    lines: DashMap<Kind, LastLine>,
 }
+
+/// Failures that share a line. The site is its pattern and not the host, because clients choose hosts below a wildcard.
+type Kind = (Option<HostPattern>, Option<Address>, Reason);
 
 #[derive(Debug)]
 struct LastLine {
@@ -47,6 +51,8 @@ struct LogLine {
 pub(crate) struct FailedRequest<'r> {
     /// Host of the request.
     pub(crate) host: &'r str,
+    /// Site of the request.
+    pub(crate) site: Option<&'r HostPattern>,
     pub(crate) client: SocketAddr,
     /// Status of the response.
     pub(crate) status: StatusCode,
@@ -57,11 +63,13 @@ impl FailureLog {
     /// with the host and says what failed; the reason is the word by which programs find it.
     pub(crate) fn note(&self, error: &Error, request: FailedRequest<'_>) {
         let reason = error.reason();
-        let due = self.count(error.backend().cloned(), reason);
+        let kind = (request.site.cloned(), error.backend().cloned(), reason);
+        let due = self.count(kind);
         let FailedRequest {
             host,
             client,
             status,
+            ..
         } = request;
         let (reason, status) = (reason.word(), status.as_u16());
         let failure = Failure { host, error };
@@ -74,10 +82,9 @@ impl FailureLog {
     }
 
     /// Counts a failure. Returns the line to log, if one is due.
-    fn count(&self, backend: Option<Address>, reason: Reason) -> Option<LogLine> {
-        let key = (backend, reason);
+    fn count(&self, kind: Kind) -> Option<LogLine> {
         let now = Instant::now();
-        if let Some(mut line) = self.lines.get_mut(&key) {
+        if let Some(mut line) = self.lines.get_mut(&kind) {
             line.unlogged += 1;
             let passed = now.duration_since(line.at);
             if passed < INTERVAL {
@@ -101,7 +108,7 @@ impl FailureLog {
             at: now,
             unlogged: 0,
         };
-        let previous = self.lines.insert(key, first);
+        let previous = self.lines.insert(kind, first);
         previous.is_none().then_some(LogLine {
             requests: 1,
             seconds: 0,
@@ -165,8 +172,9 @@ mod tests {
         );
     }
 
-    fn backend(port: usize) -> Option<Address> {
-        Address::parse(&format!("10.0.0.1:{port}")).ok()
+    fn at(port: usize, reason: Reason) -> Kind {
+        let backend = Address::parse(&format!("10.0.0.1:{port}"));
+        (None, backend.ok(), reason)
     }
 
     fn line(requests: u64, seconds: u64) -> Option<LogLine> {
@@ -176,12 +184,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_one_line_per_ten_seconds_with_the_number_of_failures() {
         let log = FailureLog::default();
-        let fail = |port| log.count(backend(port), Reason::BackendUnreachable);
+        let fail = |port| log.count(at(port, Reason::BackendUnreachable));
         assert_eq!((fail(1), fail(2)), (line(1, 0), line(1, 0)));
         for _ in 0..100 {
             assert_eq!(fail(1), None);
         }
-        let other = log.count(backend(1), Reason::BackendTimeout);
+        let other = log.count(at(1, Reason::BackendTimeout));
         assert_eq!(other, line(1, 0), "another reason gets its own line");
         tokio::time::advance(INTERVAL).await;
         assert_eq!(
@@ -193,9 +201,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn each_site_has_its_own_line_about_the_same_fault() {
+        let log = FailureLog::default();
+        let fail = |site| {
+            let (_, backend, reason) = at(1, Reason::NoHealthyBackend);
+            log.count((HostPattern::parse(site).ok(), backend, reason))
+        };
+        assert_eq!(fail("a.example.org"), line(1, 0));
+        assert_eq!(fail("b.example.org"), line(1, 0));
+        assert_eq!((fail("a.example.org"), fail("b.example.org")), (None, None));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_known_failure_is_still_counted_when_the_log_is_full() {
         let log = FailureLog::default();
-        let fail = |port| log.count(backend(port), Reason::BackendBroken);
+        let fail = |port| log.count(at(port, Reason::BackendBroken));
         for port in 1..=CAPACITY {
             fail(port);
         }
@@ -207,10 +227,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_number_of_remembered_failures_is_bounded() {
         let log = FailureLog::default();
-        let logged =
-            (1..5000).filter(|port| log.count(backend(*port), Reason::BackendBroken).is_some());
+        let logged = (1..5000).filter(|port| log.count(at(*port, Reason::BackendBroken)).is_some());
         assert_eq!(logged.count(), CAPACITY);
         tokio::time::advance(INTERVAL).await;
-        assert_eq!(log.count(backend(5000), Reason::BackendBroken), line(1, 0));
+        assert_eq!(log.count(at(5000, Reason::BackendBroken)), line(1, 0));
     }
 }

@@ -8,6 +8,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use tracing::debug;
 
+use crate::name::HostPattern;
 use crate::proxy::body::Body;
 use crate::proxy::error::{Error, FailedRequest, FailureLog, GuardRefusal};
 use crate::upstream;
@@ -26,6 +27,8 @@ pub(crate) struct RefusedRequest<'r> {
     pub(crate) version: Version,
     /// Host of the request; empty if it is not known.
     pub(crate) host: &'r str,
+    /// Site of the host, if there is one.
+    pub(crate) site: Option<&'r HostPattern>,
     pub(crate) client: SocketAddr,
     pub(crate) accepts_html: bool,
 }
@@ -41,6 +44,7 @@ pub(crate) fn refusal(
     if is_backend(error) {
         let failed = FailedRequest {
             host: request.host,
+            site: request.site,
             client,
             status: page.status,
         };
@@ -220,7 +224,8 @@ fn upstream_page(error: &upstream::Error) -> RefusalPage {
         }
         upstream::Error::QueueFull
         | upstream::Error::QueueTimeout
-        | upstream::Error::BufferFull => RefusalPage::new(503, BUSY),
+        | upstream::Error::BufferFull
+        | upstream::Error::ClientShare => RefusalPage::new(503, BUSY),
         upstream::Error::Resolve { .. }
         | upstream::Error::Connect { .. }
         | upstream::Error::Certificate { .. }
@@ -300,6 +305,7 @@ mod tests {
         let request = RefusedRequest {
             version,
             host: "app.example.org",
+            site: None,
             client: "192.0.2.7:40000".parse().unwrap(),
             accepts_html,
         };

@@ -111,7 +111,7 @@ impl Attempts<'_> {
             }
         };
         let held = timeout_at(deadline, waiting).await;
-        held.map_err(|_| Error::ConnectionLimit)
+        held.map_err(|_| Error::ClientShare)
     }
 
     /// Requirements of the request on a connection, which must be a new one if it `is_fresh`.

@@ -54,16 +54,20 @@ async fn a_running_request_is_answered_before_the_process_ends() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections_are_closed_with_close_notify() {
-    let (_app, mut proxy, client) = start().await;
-    let mut idle = client
+    let mut proxy = ProxySetup::new().proxyfile(LONG_DRAIN).start().await;
+    let mut idle = proxy
+        .client()
         .alpn("http/1.1")
         .connect(proxy.https(), "localhost")
         .await
         .unwrap();
+    let asked_at = Instant::now();
     proxy.signal(Signal::INT);
     // A TLS close_notify reads as the end; a connection cut without it would be an error.
     assert_eq!(soon(idle.read(&mut [0; 16])).await.unwrap(), 0);
     assert!(proxy.ended().await.success());
+    let taken = asked_at.elapsed();
+    assert!(taken < Duration::from_secs(3), "at once, and not {taken:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -161,6 +165,7 @@ async fn idle_clients_that_do_not_react_do_not_delay_the_drain() {
         // This one has not even begun with HTTP/2.
         let _silent = client.connect(proxy.https(), "localhost").await.unwrap();
 
+        let asked_at = Instant::now();
         proxy.signal(Signal::TERM);
 
         // The first GOAWAY asks the client to stop. The second one comes unasked, and names the last request.
@@ -169,6 +174,11 @@ async fn idle_clients_that_do_not_react_do_not_delay_the_drain() {
         let last = idle.next_of(GOAWAY).await.payload;
         assert_eq!(last[3], requests);
         assert!(soon(proxy.ended()).await.success());
+        let taken = asked_at.elapsed();
+        assert!(
+            taken < Duration::from_secs(4),
+            "a second, and not {taken:?}"
+        );
         assert!(!proxy.log().contains("cut"), "{}", proxy.log());
     }
 }

@@ -72,6 +72,23 @@ async fn a_key_is_changed_and_a_certificate_revoked_despite_every_odd_answer() {
 }
 
 #[tokio::test]
+async fn a_ca_without_a_change_of_keys_is_said_to_have_none() {
+    // Given a CA whose directory has only what orders need.
+    let scene = Scene::new(Script::new()).await;
+    let known = scene.account().await.unwrap();
+
+    let error = known.change_key(AccountKey::generate().unwrap()).await;
+
+    let sentence = error.unwrap_err().sentence();
+    assert!(
+        sentence.contains("its directory has no keyChange"),
+        "{sentence}"
+    );
+    assert!(!sentence.contains("refuses to issue"), "{sentence}");
+    assert_eq!(scene.ca.count(Step::KeyChange), 0);
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_revoked_already_is_revoked_however_the_ca_says_so() {
     for (status, kind) in [
         (400, "alreadyRevoked"),

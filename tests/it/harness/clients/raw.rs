@@ -77,6 +77,16 @@ impl RawStream {
     }
 
     /// Reads exactly `len` bytes, or fewer if the connection ends before.
+    /// Returns what has arrived already and was not read yet.
+    pub(crate) fn read_early(&mut self) -> String {
+        let mut early = std::mem::take(&mut self.ahead);
+        let mut piece = [0; 1024];
+        if let Ok(len) = self.stream.try_read(&mut piece) {
+            early.extend_from_slice(&piece[..len]);
+        }
+        String::from_utf8_lossy(&early).into_owned()
+    }
+
     pub(crate) async fn read_exact(&mut self, len: usize) -> Vec<u8> {
         while self.ahead.len() < len && soon(self.fill()).await > 0 {}
         let rest = self.ahead.split_off(len.min(self.ahead.len()));

@@ -94,25 +94,26 @@ async fn malformed_http2_requests_are_reset_and_never_forwarded() {
     ];
     let (_origin, service) = setup().await;
     assert_eq!(ask2_raw(&service, &base, true).await, HEADERS);
-    let fields: [(&[u8], &[u8]); 10] = [
-        (b"transfer-encoding", b"chunked"),
-        (b"connection", b"close"),
-        (b"upgrade", b"websocket"),
-        (b"keep-alive", b"timeout=5"),
-        (b"te", b"gzip"),
-        (b"x", b"a\r\nb: c"),
-        (b"x", b"a\0b"),
-        (b"x\r\ny", b"a"),
-        (b"Upper", b"a"),
-        (b"content-length", b"3"),
+    // The library ends the connection for names and values that no field may have, and resets the stream otherwise.
+    let fields: [(&[u8], &[u8], u8); 10] = [
+        (b"transfer-encoding", b"chunked", RST_STREAM),
+        (b"connection", b"close", RST_STREAM),
+        (b"upgrade", b"websocket", RST_STREAM),
+        (b"keep-alive", b"timeout=5", RST_STREAM),
+        (b"te", b"gzip", RST_STREAM),
+        (b"content-length", b"3", RST_STREAM),
+        (b"x", b"a\r\nb: c", GOAWAY),
+        (b"x", b"a\0b", GOAWAY),
+        (b"x\r\ny", b"a", GOAWAY),
+        (b"Upper", b"a", GOAWAY),
     ];
-    for field in fields {
+    for (name, value, expected) in fields {
         let (mut origin, service) = setup().await;
         let mut all = base.to_vec();
-        all.push(field);
+        all.push((name, value));
         let frame = ask2_raw(&service, &all, true).await;
-        assert!([RST_STREAM, GOAWAY].contains(&frame), "{field:?}: {frame}");
-        assert!(origin.is_quiet(), "{field:?}");
+        assert_eq!(frame, expected, "{:?}", String::from_utf8_lossy(name));
+        assert!(origin.is_quiet(), "{:?}", String::from_utf8_lossy(name));
     }
 }
 

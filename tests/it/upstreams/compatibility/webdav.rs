@@ -90,8 +90,10 @@ async fn a_target_on_another_host_or_in_another_route_is_refused() {
     let apache = Apache::start(&TestCa::root("backends"), &["dav", "dav_fs"], DAV).await;
     std::fs::write(apache.www().join("a.txt"), "text").unwrap();
     let service = serve(&format!("http://{}", apache.address), Options::default()).await;
-    let other = transfer(&service, "MOVE", "https://other.example/dav/b.txt").await;
+    let elsewhere = "https://other.example/dav/b.txt";
+    let other = transfer(&service, "MOVE", elsewhere).await;
     assert_eq!(other.status(), 502, "by Apache");
+    assert!(other.headers().contains_key("server"), "{other:?}");
     let secret = "https://www.example.org/dav/secret";
     for method in ["MOVE", "move", "POST"] {
         let refused = transfer(&service, method, secret).await;
