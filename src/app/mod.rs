@@ -9,6 +9,7 @@ mod admin_endpoints;
 mod built_config;
 mod certificates;
 mod error;
+mod file_watch;
 mod lifecycle;
 mod listeners;
 mod logging;

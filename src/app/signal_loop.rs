@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
+use super::file_watch::FileWatch;
 use super::listeners::{BoundListener, BoundListeners};
 use super::logging::{self, Log, WHOLE};
 use super::signals::Signals;
@@ -49,6 +50,19 @@ struct Process<'a> {
     binary: PathBuf,
 }
 
+impl Process<'_> {
+    /// Returns the files whose change is a reload.
+    fn watched_files(&self, app: &App) -> Vec<PathBuf> {
+        let config = app.config();
+        let Some(file) = self.file.filter(|_| config.watch) else {
+            return Vec::new();
+        };
+        let mut files = vec![file.path().to_owned()];
+        files.extend(config.read_files());
+        files
+    }
+}
+
 async fn serve(config: &Config, process: &Process<'_>, inherited: Inherited) -> Result<(), Error> {
     // Before the start: until they are handled, the signals end the process.
     let signals = Signals::handle().map_err(Error::Runtime)?;
@@ -59,6 +73,7 @@ async fn serve(config: &Config, process: &Process<'_>, inherited: Inherited) -> 
     let mut requests = Requests {
         commands: app.take_commands(),
         signals,
+        watch: FileWatch::new(process.watched_files(&app)).await,
         jobs: VecDeque::new(),
         must_reopen: false,
     };
@@ -135,6 +150,7 @@ enum Job {
 struct Requests {
     signals: Signals,
     commands: mpsc::Receiver<ProcessCommand>,
+    watch: FileWatch,
     /// Those that wait for the one before them.
     jobs: VecDeque<Job>,
     /// `true` if the file of the access log was moved.
@@ -148,6 +164,10 @@ impl Requests {
             name = self.signals.stop.next() => return Some(End::Signal(name)),
             _ = self.signals.reopen.recv() => self.must_reopen = true,
             _ = self.signals.reload.recv() => self.jobs.push_back(Job::Reload(None)),
+            () = self.watch.changed(), if !self.watch.is_idle() => {
+                info!("the Proxyfile, or a file that it names, has changed");
+                self.jobs.push_back(Job::Reload(None));
+            }
             _ = self.signals.upgrade.recv() => self.jobs.push_back(Job::Upgrade(None, None)),
             Some(command) = self.commands.recv() => match command {
                 // Who has given up must not have it done later.
@@ -189,6 +209,7 @@ async fn until_end(app: &mut App, process: &Process<'_>, requests: &mut Requests
         if let Some(end) = end {
             return end;
         }
+        requests.watch.follow(process.watched_files(app)).await;
     }
 }
 

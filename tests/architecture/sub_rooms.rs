@@ -296,6 +296,7 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("privileges", &[]),
             ("error", &["privileges"]),
             ("open_file_limit", &[]),
+            ("file_watch", &[]),
             ("logging", &[]),
             ("signals", &[]),
             ("workers", &[]),
@@ -342,6 +343,7 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
                 "signal_loop",
                 &[
                     "error",
+                    "file_watch",
                     "logging",
                     "signals",
                     "listeners",

@@ -300,8 +300,14 @@ pub(crate) fn sized<N: TryInto<usize> + Copy + 'static>(
 
 /// A secret. Written as a reference to its place, never as its text.
 pub(crate) fn secret() -> Codec<Secret> {
-    Codec::new(
-        |value, folder| read_secret(value.string()?, folder),
-        |secret| text(secret.reference().unwrap_or(HIDDEN)),
-    )
+    Codec {
+        read: Box::new(|value, folder, report| {
+            let written = report.accept(value.start(), value.string())?;
+            if let Some(path) = written.strip_prefix("file:") {
+                report.name_file(value.start(), value.key(), &folder.join(path));
+            }
+            report.accept(value.start(), read_secret(written, folder))
+        }),
+        write: Box::new(|secret| Some(text(secret.reference().unwrap_or(HIDDEN)))),
+    }
 }

@@ -237,6 +237,7 @@ mod tests {
         resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
         on-cert = "/etc/proxy/on-cert"
         on-problem = "/etc/proxy/on-problem"
+        watch = true
         [internal-ca]
         name-constraints = ["localhost", "10.0.0.0/8"]
         [[issuers]]
@@ -302,6 +303,7 @@ mod tests {
         assert_eq!(again.internal_ca, config.internal_ca);
         assert_eq!(again.on_cert, config.on_cert);
         assert_eq!(again.on_problem, config.on_problem);
+        assert!(again.watch);
         assert_eq!(again.listen, config.listen);
         assert_eq!(again.trust, config.trust);
         assert_eq!(again.forwarded, config.forwarded);

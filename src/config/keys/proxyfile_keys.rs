@@ -20,6 +20,8 @@ pub const PROXYFILE: &[Key] = keys! {
     "user": Text("a user"), r#""proxy""#;
     /// The address that serves metrics for Prometheus.
     "metrics": Text("an address"), r#""127.0.0.1:9100""#;
+    /// Reloads when the Proxyfile or a file that it names has changed.
+    "watch": Boolean, "true";
     /// The CAs, in the order in which they are tried.
     "issuers": List("CAs", &AnyOf(&[Text("a directory"), Table(ISSUER)])), r#"["letsencrypt"]"#;
     /// Checks DNS and port 80 of a name before it is ordered.

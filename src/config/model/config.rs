@@ -1,7 +1,7 @@
 //! The effective configuration.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::certs::challenge::DnsOptions;
 use crate::certs::issuer::InternalCaOptions;
@@ -11,7 +11,7 @@ use crate::config::report::{FilePlaces, Origins};
 use crate::config::value::{Directory, LogOptions, ProblemReceiver, StorageUrl, TrustedPeer};
 use crate::listener_names::DEFAULT_LISTENER;
 use crate::name::HostPattern;
-use crate::proxy::{AccessLogOptions, HttpMode, SiteFeatureOptions};
+use crate::proxy::{AccessLogOptions, AccessLogTarget, HttpMode, SiteFeatureOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::tls::TlsVersion;
 use crate::upstream;
@@ -63,6 +63,8 @@ pub struct Config {
     pub access_log: Option<AccessLogOptions>,
     /// Features of all sites. Each site has its own copy.
     pub features: SiteFeatureOptions,
+    /// True if a change of the Proxyfile, or of a file that it names, is a reload.
+    pub watch: bool,
     /// Level and format of the log.
     pub log: LogOptions,
     /// Origins of the values.
@@ -77,6 +79,18 @@ impl Config {
     pub fn admin_path(&self) -> PathBuf {
         let default = || self.storage.directory().join("admin.sock");
         self.admin.clone().unwrap_or_else(default)
+    }
+
+    /// Returns the files that the configuration is made of, apart from the Proxyfile: those that it names, but not the log,
+    /// which the proxy itself writes.
+    #[must_use]
+    pub fn read_files(&self) -> Vec<PathBuf> {
+        let log = self.access_log.as_ref().map(|log| &log.target);
+        let is_log = |file: &Path| matches!(log, Some(AccessLogTarget::File(path)) if path == file);
+        let files = self.file_places.files().filter(|file| !is_log(file));
+        let mut files: Vec<_> = files.map(Path::to_owned).collect();
+        files.sort();
+        files
     }
 
     /// Returns the defaults, without sites. The storage must still be set.
@@ -103,6 +117,7 @@ impl Config {
             forwarded: false,
             min_tls: TlsVersion::default(),
             sites: Vec::new(),
+            watch: false,
             log: LogOptions::default(),
             origins: Origins::default(),
             file_places: FilePlaces::default(),

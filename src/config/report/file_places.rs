@@ -16,6 +16,11 @@ impl FilePlaces {
         places.push((key.to_owned(), location));
     }
 
+    /// Returns the files, in no particular order.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(PathBuf::as_path)
+    }
+
     /// Returns the places at which one of `keys` names a file, or all its places if none does. A file that only flags name has
     /// the command line.
     pub(crate) fn of(&self, file: &Path, keys: &[&str]) -> Vec<Location> {
