@@ -7,8 +7,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::reload_counts::ReloadCounts;
 use super::response::{CertificateCounts, ListenerStatus, RefusalCount, Status};
 use crate::certs::CertManager;
+use crate::certs::challenge::DnsUpdates;
+use crate::figures::ConnectionFigures;
 use crate::proxy::{CurrentRouter, RefusalCounters};
 
 /// The sources of statistics. Nothing is counted here: all numbers come from values that serve another purpose too.
@@ -28,6 +31,12 @@ pub struct Stats {
     pub listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,
     /// Counters of refusals.
     pub refusals: RefusalCounters,
+    /// Counters of connections and handshakes.
+    pub figures: ConnectionFigures,
+    /// Counters of updates in DNS.
+    pub dns_updates: DnsUpdates,
+    /// Counters of reloads.
+    pub reloads: ReloadCounts,
     /// The certificates.
     pub manager: CertManager,
 }

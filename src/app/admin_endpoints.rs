@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -10,6 +11,7 @@ use tracing::{error, info};
 use super::Error;
 use crate::admin::{
     self, MetricsServer, Operations, ProcessCommand, ProcessCommands, Server, Socket, Stats,
+    sample_figures,
 };
 use crate::config::Config;
 use crate::storage::Owner;
@@ -38,6 +40,8 @@ impl AdminEndpoints {
     pub(super) fn serve(self, stats: Stats) -> RunningAdmin {
         let tasks = Tasks::at_home();
         let (process, commands) = ProcessCommands::new();
+        let sampling = sample_figures(Arc::clone(&stats.current_router), tasks.shutdown());
+        tasks.spawn(sampling);
         if let Some(listener) = self.metrics {
             let metrics_server = MetricsServer::new(stats.clone(), tasks.clone());
             tasks.spawn(metrics_server.run(listener));

@@ -11,6 +11,7 @@ use http_body::Body as _;
 use super::https_location::{https_location, site_of};
 use super::https_ports::{DEFAULT_PORT, HttpsPorts};
 use crate::certs::challenge::Http01Tokens;
+use crate::figures::CountedRequest;
 use crate::listener_names::ListenerId;
 use crate::proxy::{
     Body, ConnInfo, CurrentRouter, CutTarget, DirectResponse, Reason, Router, WorkerRefusals,
@@ -38,6 +39,8 @@ struct Answer {
     response: Response<Body>,
     reason: Option<Reason>,
     is_logged: bool,
+    /// Figures of the request, if a site is meant.
+    counted: Option<CountedRequest>,
 }
 
 impl DirectResponder {
@@ -53,9 +56,10 @@ impl DirectResponder {
             .filter(|_| request.extensions().get::<CutTarget>().is_none())
             .and_then(|token| self.challenge(request.method(), token));
         let Answer {
-            response,
+            mut response,
             reason,
             is_logged,
+            counted,
         } = match own {
             Some(answer) => answer,
             None => self.redirect(request, &router, conn.listener, challenge.is_some())?,
@@ -75,6 +79,10 @@ impl DirectResponder {
             };
             log.note(request, conn.client_addr(request.headers()), sent);
         }
+        if let Some(mut counted) = counted {
+            counted.answered(response.status());
+            response.body_mut().count(Some(counted));
+        }
         Some(response)
     }
 
@@ -93,6 +101,7 @@ impl DirectResponder {
             response: page(StatusCode::OK, key_authorization),
             reason: None,
             is_logged: true,
+            counted: None,
         })
     }
 
@@ -118,6 +127,7 @@ impl DirectResponder {
                     response,
                     reason: None,
                     is_logged: site.is_logged(),
+                    counted: Some(site.figures.begin(self.worker)),
                 }
             }
             Err(Reason::UnknownHost | Reason::OtherListener) if is_challenge => {
@@ -145,6 +155,7 @@ impl Answer {
             response,
             reason: Some(reason),
             is_logged: true,
+            counted: None,
         }
     }
 }

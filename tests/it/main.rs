@@ -195,7 +195,9 @@ mod operation {
         mod upstreams;
     }
     mod admin_socket;
+    mod figures;
     mod metrics;
+    mod monitoring;
     mod problems;
     mod proxyfile;
     mod refusal_counters;

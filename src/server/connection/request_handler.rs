@@ -59,12 +59,16 @@ impl RequestHandler {
             if let Some(direct) = &this.direct
                 && let Some(response) = direct.respond(&request, &this.info)
             {
-                return response.map(|body| TrackedBody::new(body, mark));
+                return tracked(response, mark);
             }
-            let response = this.service.call(request, &this.info, interims).await;
-            response.map(|body| TrackedBody::new(body, mark))
+            tracked(this.service.call(request, &this.info, interims).await, mark)
         })
     }
+}
+
+fn tracked(mut response: Response<Body>, mark: RequestMark) -> Response<TrackedBody<Body>> {
+    let mark = mark.counting(response.body_mut().take_counted());
+    response.map(|body| TrackedBody::new(body, mark))
 }
 
 /// Builds a future on the heap. `Box::pin` would build it on the stack and copy all of its size.

@@ -200,6 +200,7 @@ impl Upstream {
                 limit,
                 bound: caller.bound,
                 has_connection_login: caller.has_connection_login,
+                figures: caller.figures,
             };
             let failure = match exchange(lease, request, terms).await {
                 Ok(response) => {
@@ -311,6 +312,8 @@ impl Upstream {
                 Err((backend, error)) if error.is_connect() => (backend, error),
                 Err((_, error)) => return Err(error),
             };
+            let worker = attempts.selection.caller.worker;
+            attempts.backends.count_failure(backend, worker, &error);
             if attempts.server_name.is_some() && error.may_be_due_to_name() {
                 suspects.push(backend);
             } else if error.is_fault() {
@@ -327,6 +330,7 @@ impl Upstream {
                 error = &error as &dyn std::error::Error,
                 "connection failed; trying another backend"
             );
+            attempts.backends.count_retry(backend, worker);
             match attempts.reuse(next) {
                 Ok(attempt) => return Ok(attempt.blaming(&suspects, attempts)),
                 Err(next) => selected = next,
@@ -433,6 +437,7 @@ mod tests {
             has_connection_login: false,
             dav_destination: None,
             is_secure: true,
+            figures: None,
         };
         let request = Request::new(RequestBody::empty());
         let backends = current(upstream);
