@@ -61,7 +61,7 @@ pub struct HistogramRow {
     pub sum: f64,
     /// Number of all values.
     pub count: u64,
-    /// Upper end of each bucket, and the number of values in it alone.
+    /// Upper end of each bucket, and the number of values in it alone. Values beyond the last one are added on the page.
     pub buckets: Vec<(f64, u64)>,
 }
 
@@ -91,7 +91,13 @@ impl Page {
         metric: Metric<'_>,
         rows: impl IntoIterator<Item = (Labels, HistogramRow)>,
     ) {
-        self.add(metric, Numbers::Histograms(rows.into_iter().collect()));
+        let rows = rows.into_iter().map(|(labels, mut row)| {
+            let within: u64 = row.buckets.iter().map(|(_, count)| count).sum();
+            let beyond = row.count.saturating_sub(within);
+            row.buckets.push((f64::INFINITY, beyond));
+            (labels, row)
+        });
+        self.add(metric, Numbers::Histograms(rows.collect()));
     }
 
     fn add(&mut self, metric: Metric<'_>, numbers: Numbers) {
@@ -222,7 +228,7 @@ time_seconds_bucket{le=\"+Inf\",site=\"a\"} 3
         let text = page().text(Format::accepted("text/plain, */*;q=0.1"));
         for lines in [
             "# TYPE refusals_total counter\nrefusals_total{reason=\"a\\\"b\"} 3\n",
-            "time_seconds_bucket{le=\"1\",site=\"a\"} 2\n",
+            "time_seconds_bucket{site=\"a\",le=\"1\"} 2\n",
             "time_seconds_count{site=\"a\"} 3\n",
         ] {
             assert!(text.contains(lines), "{lines}: {text}");

@@ -18,6 +18,7 @@ mod sampler;
 mod server;
 mod socket;
 mod stats;
+mod status;
 
 pub use certificate_operations::Operations;
 pub use client::Client;
@@ -27,10 +28,13 @@ pub use metrics_server::MetricsServer;
 pub use process_commands::{ProcessCommand, ProcessCommands};
 pub use reload_counts::ReloadCounts;
 pub use response::{
-    AttemptsFacts, CertificateCounts, CertificateFacts, Done, Line, ListenerStatus, Page,
-    RecordFacts, RefusalCount, Reloaded, Report, Status, Stopped,
+    AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Reloaded, Report, Stopped,
 };
 pub use sampler::sample_figures;
 pub use server::Server;
 pub use socket::Socket;
 pub use stats::Stats;
+pub use status::{
+    BackendLine, CertificateCounts, CertificateStatus, CheckLine, HandshakeCount, ListenerStatus,
+    ProtocolStatus, RefusalCount, SiteTraffic, Status, UpstreamTraffic,
+};

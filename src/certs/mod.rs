@@ -28,7 +28,8 @@ pub use budget::{
     LimitError, Limits, OrderKind, Reach, RetryLater, Usage,
 };
 pub use certificate::{
-    CachedCertificate, CertCache, Certificate, CertificateError, Description, Flaw, PrivateKey, ReadPair, TlsFiles,
+    CachedCertificate, CertCache, Certificate, CertificateError, Description, Flaw, PrivateKey,
+    ReadPair, TlsFiles,
 };
 pub use clock::Clock;
 pub use dns::{Caa, CaaSet, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer};

@@ -98,7 +98,7 @@ async fn least_left(
 mod tests {
     use std::sync::Arc;
 
-    use super::super::chargeable_order::{ChargeableOrder, OrderKind, Usage};
+    use super::super::chargeable_order::{ChargeableOrder, OrderKind};
     use super::*;
     use crate::name::HostPattern;
     use crate::storage::FileStorage;
@@ -126,9 +126,9 @@ mod tests {
                 subject: &HostPattern::parse(name).unwrap(),
                 kind: OrderKind::First,
             };
-            let charged = budgets.charge_order(order, now).await.unwrap();
-            charged.settle(Usage::SIGNED, now).await;
+            // Without a report of its end, an attempt counts as failed.
+            drop(budgets.charge_order(order, now).await.unwrap());
         }
-        assert_eq!(left().await, [247, 38, 4]);
+        assert_eq!(left().await, [247, 38, 3]);
     }
 }

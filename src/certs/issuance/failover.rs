@@ -67,10 +67,6 @@ impl Failover {
         }
     }
 
-    pub(super) fn budgets(&self) -> &Budgets {
-        &self.budgets
-    }
-
     fn note(&self, event: Event, subject: &HostPattern, issuer: &dyn Issuer, sentence: String) {
         let failure = NameFailure {
             sentence,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tracing::{debug, error, info, warn};
 
-use super::attempt_counts::{AttemptCounts, AttemptResult};
 use super::failover::{Failover, Issued};
 use super::failures::Failures;
 use super::renewal_plans::RenewalPlans;
@@ -39,7 +38,6 @@ pub(crate) struct Obtainer {
     renewal_plans: Arc<RenewalPlans>,
     /// The records that cannot be used and that the log has told, by location.
     told_unusable: LruTable<String, ()>,
-    attempt_counts: AttemptCounts,
     clock: Clock,
 }
 
@@ -57,7 +55,6 @@ impl Obtainer {
             failures,
             renewal_plans,
             told_unusable: LruTable::new(REMEMBERED),
-            attempt_counts: AttemptCounts::default(),
             records,
             cache,
             clock,
@@ -66,14 +63,6 @@ impl Obtainer {
 
     pub(crate) fn cache(&self) -> &CertCache {
         &self.cache
-    }
-
-    pub(crate) fn attempt_counts(&self) -> &AttemptCounts {
-        &self.attempt_counts
-    }
-
-    pub(crate) fn budgets(&self) -> &Budgets {
-        self.failover.budgets()
     }
 
     pub(crate) fn failures(&self) -> &Failures {
@@ -132,13 +121,7 @@ impl Obtainer {
                 .is_some_and(|attempts| attempts.failures > 0),
             ..request
         };
-        let outcome = self.failover.run(request).await;
-        self.attempt_counts.count(match &outcome {
-            Ok(_) => AttemptResult::Obtained,
-            Err(failed) if failed.held().is_some() => AttemptResult::Held,
-            Err(_) => AttemptResult::Failed,
-        });
-        match outcome {
+        match self.failover.run(request).await {
             Ok(issued) => Ok(self.accept(issued, request).await),
             Err(failed) => Err(match failed.held() {
                 Some(held) => {

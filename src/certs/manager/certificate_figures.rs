@@ -1,11 +1,12 @@
 //! Figures of certificates for metrics: attempts, back-offs and budgets.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tracing::debug;
 
 use super::cert_manager::CertManager;
-use crate::certs::budget::{BudgetLeft, BudgetOwner};
+use crate::certs::budget::{BudgetLeft, BudgetOwner, Budgets};
 use crate::certs::issuance::AttemptResult;
 use crate::certs::issuer::Issuer;
 use crate::name::HostPattern;
@@ -23,7 +24,7 @@ impl CertManager {
     /// Returns the number of attempts since the start with each result.
     #[must_use]
     pub fn attempts_by_result(&self) -> impl IntoIterator<Item = (AttemptResult, u64)> + use<> {
-        self.obtainer().attempt_counts().by_result()
+        self.obtainer().failures().attempt_counts().by_result()
     }
 
     /// Returns up to `limit` configured names that have failed, with the time of their next attempt.
@@ -45,7 +46,8 @@ impl CertManager {
 
     /// Returns what is left of the budgets at the CAs.
     pub async fn budgets_left(&self) -> Vec<IssuerBudget> {
-        let (budgets, now) = (self.obtainer().budgets(), self.clock().now());
+        let budgets = Budgets::new(Arc::clone(self.records().storage()));
+        let now = self.clock().now();
         let mut all: Vec<IssuerBudget> = Vec::new();
         for issuer in &self.issuers().public {
             let owner = BudgetOwner {

@@ -114,6 +114,16 @@ impl Http {
         self.service.refusals()
     }
 
+    /// Counts a connection as open.
+    fn opened(&self, info: &ConnInfo, is_h2: bool) -> OpenConnection {
+        let protocol = match (info.is_tls, is_h2) {
+            (false, _) => ClientProtocol::PlainHttp1,
+            (true, false) => ClientProtocol::Http1,
+            (true, true) => ClientProtocol::Http2,
+        };
+        OpenConnection::new(&self.figures, protocol)
+    }
+
     /// Serves one connection until it is over, a deadline is missed or the process stops.
     ///
     /// Not an `async fn`: its future would have room for the stream, and so would the task of each connection. The stream is
@@ -132,12 +142,7 @@ impl Http {
             info,
             slot,
         } = connection;
-        let protocol = match (info.is_tls, is_h2) {
-            (false, _) => ClientProtocol::PlainHttp1,
-            (true, false) => ClientProtocol::Http1,
-            (true, true) => ClientProtocol::Http2,
-        };
-        let counted = OpenConnection::new(&self.figures, protocol);
+        let counted = self.opened(&info, is_h2);
         let deadlines = Deadlines::new(is_h2);
         let memory = ConnectionMemory::new(Arc::clone(&slot.shares().memory));
         let resets = ClientResets::new(info.is_trusted());

@@ -1,45 +1,12 @@
 //! The status of a backend, for people and for metrics.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::backend::Backend;
 use super::backend_figures::BackendTotals;
+use super::backend_state::BackendState;
 use super::health_record::LastCheck;
 use crate::figures::{LAST_MINUTE, WINDOW, Window};
-
-/// Whether a backend gets requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BackendState {
-    /// It gets requests.
-    Up,
-    /// It has recovered, and gets less than its share for a while.
-    SlowStart,
-    /// It gets no requests for this time, because too many have failed. With no time left, the next request is a trial.
-    Ejected(Duration),
-    /// Its health check fails, so that it gets no requests.
-    Down,
-}
-
-impl BackendState {
-    /// Returns the word for the state, as in metrics.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::SlowStart => "slow-start",
-            Self::Ejected(_) => "ejected",
-            Self::Down => "down",
-        }
-    }
-
-    /// `true` if it gets requests.
-    #[must_use]
-    pub fn is_in(self) -> bool {
-        matches!(self, Self::Up | Self::SlowStart)
-    }
-}
 
 /// Status of one backend.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::backend_status::BackendState;
+use super::backend_state::BackendState;
 use super::health_record::HealthRecord;
 use super::slow_start::{FULL_SHARE, SlowStart};
 use crate::backoff::spread;

@@ -2,6 +2,7 @@
 
 mod backend;
 mod backend_figures;
+mod backend_state;
 mod backend_status;
 mod client_share;
 mod health_record;
@@ -13,7 +14,8 @@ mod slow_start;
 
 pub use backend::Backend;
 pub use backend_figures::BackendTotals;
-pub use backend_status::{BackendState, BackendStatus};
+pub use backend_state::BackendState;
+pub use backend_status::BackendStatus;
 pub use client_share::ClientShare;
 pub use health_record::LastCheck;
 pub use in_flight::InFlight;

@@ -6,7 +6,6 @@ use http::header::{TRAILER, UPGRADE};
 use http::{Request, Response};
 use http_body::Body as _;
 use tokio::time::Instant;
-use tracing::debug;
 
 use super::attempt::{Attempt, Attempts, FailedAttempt};
 use super::backend_fields::BackendFields;
@@ -312,25 +311,19 @@ impl Upstream {
                 Err((backend, error)) if error.is_connect() => (backend, error),
                 Err((_, error)) => return Err(error),
             };
-            let worker = attempts.selection.caller.worker;
-            attempts.backends.count_failure(backend, worker, &error);
             if attempts.server_name.is_some() && error.may_be_due_to_name() {
                 suspects.push(backend);
             } else if error.is_fault() {
                 attempts.backends.record_failure(backend);
             }
-            attempts.selection.tried.push(backend);
+            attempts.note_failed_connection(backend, &error);
             if !attempts.may_try_another() {
                 return Err(error);
             }
             let Ok(next) = self.select(attempts).await else {
                 return Err(error);
             };
-            debug!(
-                error = &error as &dyn std::error::Error,
-                "connection failed; trying another backend"
-            );
-            attempts.backends.count_retry(backend, worker);
+            attempts.note_next_backend(backend, &error);
             match attempts.reuse(next) {
                 Ok(attempt) => return Ok(attempt.blaming(&suspects, attempts)),
                 Err(next) => selected = next,

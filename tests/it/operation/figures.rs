@@ -124,10 +124,10 @@ async fn uploads_requests_in_flight_and_clients_that_leave_are_counted() {
         &[r#"proxy_received_bytes_total{site="localhost"} 50000"#],
     )
     .await;
-    // When a client waits for its response, it is in flight; and when it leaves, it has got none.
-    let mut waiting = client.http1(proxy.https(), "localhost").await;
-    let request = Request::get("/gate").header("host", "localhost");
-    let response = waiting.send_request(request.body(Full::default()).unwrap());
+    // When a client waits for its response, it is in flight; and when it resets its stream, it has got none.
+    let mut waiting = client.http2(proxy.https(), "localhost").await;
+    let request = Request::get("https://localhost/gate").body(Full::default());
+    let response = waiting.send_request(request.unwrap());
     let running = async {
         app.gate_reached().await;
         let in_flight = r#"proxy_requests_in_flight{site="localhost"} 1"#;
@@ -137,7 +137,6 @@ async fn uploads_requests_in_flight_and_clients_that_leave_are_counted() {
         _ = response => panic!("the gate is closed"),
         () = running => {}
     }
-    drop(waiting);
     shown(
         metrics_address,
         &[
