@@ -9,7 +9,7 @@
 //!                  `--> server --+--> tls --> certs --+--> acme          left tower: certificates
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream --> http1       right tower: requests
-//! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  tasks  trust  prometheus
+//! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  figures  tasks  trust  prometheus
 //! log_limit  log_groups  uninterrupted  non_blocking_writer  printable  listener_names  memory  hook_command
 //! ```
 //!
@@ -34,6 +34,7 @@ pub mod upstream;
 
 pub mod backoff;
 pub mod dns_client;
+pub mod figures;
 pub mod gcra;
 pub mod hook_command;
 pub mod listener_names;

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use tokio::task::spawn_blocking;
-
 use super::configured_names::ConfiguredNames;
 use super::error::Error;
 use super::name_state::NameState;
 use super::response::{
-    AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report, Status, time,
+    AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report, time,
 };
 use super::stats::Stats;
+use super::status::{Status, StatusReport};
 use crate::certs::issuer::roll_account_keys;
 use crate::certs::{
     Attempts, CertManager, Certificate, CertificateStore, Inventory, Issuers, RevocationReason,
@@ -30,7 +29,7 @@ pub struct Operations {
     revoker: Option<Revoker>,
     issuers: Option<Issuers>,
     names: Option<Arc<ConfiguredNames>>,
-    stats: Option<Stats>,
+    stats: Option<Box<Stats>>,
 }
 
 /// The records of one name in storage.
@@ -77,7 +76,7 @@ impl Operations {
     /// Adds the statistics of the running proxy.
     #[must_use]
     pub fn with_stats(mut self, stats: Stats) -> Self {
-        self.stats = Some(stats);
+        self.stats = Some(Box::new(stats));
         self
     }
 
@@ -102,12 +101,14 @@ impl Operations {
         self
     }
 
-    /// Returns the status of the running proxy.
-    pub async fn status(&self) -> Result<Status, Error> {
+    /// Returns the status of the running proxy, or of the site that has or serves a name.
+    pub async fn status(&self, site: Option<&str>) -> Result<Status, Error> {
         let stats = self.stats.clone().ok_or(Error::NeedsProxy)?;
-        // Off this runtime, which must answer challenges on port 80 meanwhile: many names take a while.
-        let status = spawn_blocking(move || stats.status()).await;
-        status.map_err(Error::Abandoned)
+        let report = StatusReport::new(*stats);
+        match site {
+            None => report.whole().await,
+            Some(name) => report.of_site(parse(name)?).await,
+        }
     }
 
     /// Returns the names after `after` in order: the stored ones, and the configured ones of a running proxy.

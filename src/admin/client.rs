@@ -19,8 +19,9 @@ use url::form_urlencoded::byte_serialize;
 
 use super::error::Error;
 use super::response::{
-    Done, Page, Refused, Reloaded, Report, RevokeRequest, Status, Stopped, UpgradeRequest, Upgraded,
+    Done, Page, Refused, Reloaded, Report, RevokeRequest, Stopped, UpgradeRequest, Upgraded,
 };
+use super::status::Status;
 
 /// Time between the last connection of the proxy and the end of its process.
 const END_TIMEOUT: Timespec = Timespec {
@@ -54,9 +55,11 @@ impl Client {
         &self.path
     }
 
-    /// Returns the status of the proxy.
-    pub async fn status(&self) -> Result<Status, Error> {
-        self.ask(Method::GET, "/status").await
+    /// Returns the status of the proxy, or of the site that has or serves a name.
+    pub async fn status(&self, site: Option<&str>) -> Result<Status, Error> {
+        let query = site.map(|name| format!("?site={}", encoded(name)));
+        let path = format!("/status{}", query.unwrap_or_default());
+        self.ask(Method::GET, &path).await
     }
 
     /// Returns the names after `after` in order.

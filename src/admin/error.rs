@@ -94,6 +94,9 @@ pub enum Error {
         "nothing is known about {0}: it has no site and no stored certificate; add it to [sites], or start with --domain"
     )]
     Unknown(HostPattern),
+    /// No site has the name.
+    #[error("no site has or serves {0}; `proxy status` without a name shows the whole proxy")]
+    NoSite(HostPattern),
     /// Nothing is stored for the name, and no proxy runs.
     #[error("nothing is stored for {0}")]
     NotStored(HostPattern),
@@ -183,7 +186,9 @@ impl Error {
             Self::NotReloaded {
                 is_invalid: true, ..
             } => StatusCode::BAD_REQUEST,
-            Self::NoResource(_) | Self::Unknown(_) | Self::NotStored(_) => StatusCode::NOT_FOUND,
+            Self::NoResource(_) | Self::NoSite(_) | Self::Unknown(_) | Self::NotStored(_) => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotRenewed { .. }
             | Self::NotRevoked { .. }

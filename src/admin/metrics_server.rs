@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::spawn_blocking;
 
 use super::connection::{accept_connections, serve_connection};
-use super::metrics_page::metrics_page;
+use super::metrics::metrics_page;
 use super::stats::Stats;
-use crate::prometheus::MEDIA_TYPE;
+use crate::prometheus::Format;
 use crate::tasks::Tasks;
 
 /// Time for a whole connection.
@@ -66,9 +65,10 @@ async fn respond(stats: Arc<Stats>, request: &Request<Incoming>) -> Response<Ful
         fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    // Off this runtime, which must answer challenges on port 80 meanwhile: many certificates take a while.
-    match spawn_blocking(move || metrics_page(&stats).text()).await {
-        Ok(text) => page(StatusCode::OK, MEDIA_TYPE, text),
+    let accepted = request.headers().get(ACCEPT);
+    let format = Format::accepted(accepted.and_then(|it| it.to_str().ok()).unwrap_or_default());
+    match metrics_page(stats).await {
+        Ok(metrics) => page(StatusCode::OK, format.media_type(), metrics.text(format)),
         Err(_) => plain(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the metrics cannot be collected\n",

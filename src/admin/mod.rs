@@ -6,15 +6,19 @@ mod client;
 mod configured_names;
 mod connection;
 mod error;
-mod metrics_page;
+mod metrics;
 mod metrics_server;
 mod name_state;
+mod named_upstream;
 mod process_commands;
+mod reload_counts;
 mod request;
 mod response;
+mod sampler;
 mod server;
 mod socket;
 mod stats;
+mod status;
 
 pub use certificate_operations::Operations;
 pub use client::Client;
@@ -22,10 +26,16 @@ pub use configured_names::ConfiguredNames;
 pub use error::Error;
 pub use metrics_server::MetricsServer;
 pub use process_commands::{ProcessCommand, ProcessCommands};
+pub use reload_counts::ReloadCounts;
 pub use response::{
-    AttemptsFacts, CertificateCounts, CertificateFacts, Done, Line, ListenerStatus, Page,
-    RecordFacts, RefusalCount, Reloaded, Report, Status, Stopped, Upgraded,
+    AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Reloaded, Report, Stopped,
+    Upgraded,
 };
+pub use sampler::sample_figures;
 pub use server::Server;
 pub use socket::{Socket, SocketHandover};
 pub use stats::Stats;
+pub use status::{
+    BackendLine, CertificateCounts, CertificateStatus, CheckLine, HandshakeCount, ListenerStatus,
+    ProtocolStatus, RefusalCount, SiteTraffic, Status, UpstreamTraffic,
+};

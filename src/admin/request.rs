@@ -19,8 +19,8 @@ pub(super) enum AdminRequest {
     Renew(String),
     /// `POST /certificates/NAME/revoke` with a reason in its body
     Revoke(String),
-    /// `GET /status`
-    Status,
+    /// `GET /status`, or `GET /status?site=NAME` for one site
+    Status { site: Option<String> },
     /// `POST /account/rollover`
     Rollover,
     /// `POST /reload`
@@ -36,7 +36,7 @@ impl AdminRequest {
         let path = head.uri.path();
         let segments = path.trim_start_matches('/').split('/').collect::<Vec<_>>();
         let (method, request) = match segments.as_slice() {
-            ["status"] => (Method::GET, Self::Status),
+            ["status"] => (Method::GET, Self::status(head.uri.query().unwrap_or(""))),
             ["certificates"] => (Method::GET, Self::list(head.uri.query().unwrap_or(""))?),
             ["certificates", name] => (Method::GET, Self::Show(decoded(name))),
             ["certificates", name, "renew"] => (Method::POST, Self::Renew(decoded(name))),
@@ -53,6 +53,14 @@ impl AdminRequest {
             Err(Error::Method("GET"))
         } else {
             Err(Error::Method("POST"))
+        }
+    }
+
+    fn status(query: &str) -> Self {
+        let mut fields = url::form_urlencoded::parse(query.as_bytes());
+        let site = fields.find(|(key, _)| key == "site");
+        Self::Status {
+            site: site.map(|(_, name)| name.into_owned()),
         }
     }
 
@@ -98,7 +106,12 @@ mod tests {
         assert_eq!(parse("GET", "/certificates"), Ok(list(None, 100)));
         let page = "/certificates?after=*.a.example&limit=7&x=y";
         assert_eq!(parse("GET", page), Ok(list(Some("*.a.example"), 7)));
-        assert_eq!(parse("GET", "/status"), Ok(AdminRequest::Status));
+        let status = |site: Option<&str>| AdminRequest::Status {
+            site: site.map(str::to_owned),
+        };
+        assert_eq!(parse("GET", "/status"), Ok(status(None)));
+        let one = "/status?site=%2A.a.example";
+        assert_eq!(parse("GET", one), Ok(status(Some("*.a.example"))));
         let name = "www.example.org".to_owned();
         assert_eq!(
             parse("GET", "/certificates/www.example.org"),

@@ -105,58 +105,6 @@ pub struct RecordFacts {
     pub value: Option<String>,
 }
 
-/// A listener of a running proxy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListenerStatus {
-    /// `http` or `https`.
-    pub protocol: String,
-    /// The name by which sites select it.
-    pub name: String,
-    /// The address on which it listens.
-    pub address: String,
-}
-
-/// The status of a running proxy.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Status {
-    /// Seconds since its start.
-    pub uptime_seconds: u64,
-    /// The open listeners.
-    #[serde(default)]
-    pub listeners: Vec<ListenerStatus>,
-    /// Number of sites.
-    pub sites: usize,
-    /// Number of connected clients.
-    pub connections: usize,
-    /// Numbers of certificates.
-    pub certificates: CertificateCounts,
-    /// RefusalCounters since its start, most frequent reason first.
-    pub refusals: Vec<RefusalCount>,
-}
-
-/// Numbers of certificates of a running proxy.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CertificateCounts {
-    /// Certificates in memory.
-    pub in_memory: usize,
-    /// Configured names that get a certificate from an issuer.
-    pub names: usize,
-    /// Those of them without a certificate in memory.
-    pub names_without: usize,
-    /// Certificates in memory that have expired.
-    #[serde(default)]
-    pub expired: usize,
-}
-
-/// Number of refusals for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusalCount {
-    /// The reason in one word.
-    pub reason: String,
-    /// Number of refusals.
-    pub count: u64,
-}
-
 /// The result of a command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {

@@ -119,7 +119,7 @@ async fn answer(
             let request: RevokeRequest = read(body).await?;
             json(&operations.revoke(&name, &request.reason).await?)
         }
-        AdminRequest::Status => json(&operations.status().await?),
+        AdminRequest::Status { site } => json(&operations.status(site.as_deref()).await?),
         AdminRequest::Rollover => json(&operations.roll_account_keys().await?),
         AdminRequest::Reload => json(&process.reload().await?),
         AdminRequest::Upgrade => {

@@ -7,8 +7,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::response::{CertificateCounts, ListenerStatus, RefusalCount, Status};
+use super::reload_counts::ReloadCounts;
+use super::status::ListenerStatus;
 use crate::certs::CertManager;
+use crate::certs::challenge::DnsUpdates;
+use crate::figures::ConnectionFigures;
 use crate::proxy::{CurrentRouter, RefusalCounters};
 
 /// The sources of statistics. Nothing is counted here: all numbers come from values that serve another purpose too.
@@ -28,35 +31,17 @@ pub struct Stats {
     pub listeners: Arc<ArcSwap<Vec<ListenerStatus>>>,
     /// Counters of refusals.
     pub refusals: RefusalCounters,
+    /// Counters of connections and handshakes.
+    pub figures: ConnectionFigures,
+    /// Counters of updates in DNS.
+    pub dns_updates: DnsUpdates,
+    /// Counters of reloads.
+    pub reloads: ReloadCounts,
     /// The certificates.
     pub manager: CertManager,
 }
 
 impl Stats {
-    /// Returns the status. Looks up each configured name, so it takes a while if there are many.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let certificates = self.manager.stats();
-        let refusals = self.refusals.by_reason().into_iter();
-        let refusals = refusals.map(|(reason, count)| RefusalCount {
-            reason: reason.word().to_owned(),
-            count,
-        });
-        Status {
-            uptime_seconds: self.started.elapsed().as_secs(),
-            listeners: self.listeners.load().to_vec(),
-            sites: self.current_router.snapshot().count(),
-            connections: self.connections(),
-            certificates: CertificateCounts {
-                in_memory: certificates.in_memory,
-                names: certificates.names,
-                names_without: certificates.without,
-                expired: certificates.expired,
-            },
-            refusals: refusals.collect(),
-        }
-    }
-
     /// Returns the number of connected clients.
     pub(super) fn connections(&self) -> usize {
         self.max_connections

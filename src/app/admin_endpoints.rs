@@ -15,7 +15,7 @@ use super::listeners::PassedSockets;
 use super::upgrade::Handover;
 use crate::admin::{
     self, MetricsServer, Operations, ProcessCommand, ProcessCommands, Server, Socket,
-    SocketHandover, Stats,
+    SocketHandover, Stats, sample_figures,
 };
 use crate::config::Config;
 use crate::storage::Owner;
@@ -52,6 +52,8 @@ impl AdminEndpoints {
     pub(super) fn serve(self, stats: Stats) -> RunningAdmin {
         let tasks = Tasks::at_home();
         let (process, commands) = ProcessCommands::new();
+        let sampling = sample_figures(Arc::clone(&stats.current_router), tasks.shutdown());
+        tasks.spawn(sampling);
         let mut metrics = None;
         if let Some(listener) = self.metrics {
             let metrics_server = MetricsServer::new(stats.clone(), tasks.clone());

@@ -77,6 +77,9 @@ impl App {
             current_router: Arc::clone(&current_router),
             listeners: Arc::clone(&open_listeners),
             refusals: shared.refusals.clone(),
+            figures: shared.figures.clone(),
+            dns_updates: shared.dns_updates.clone(),
+            reloads: shared.reloads.clone(),
             manager: manager.clone(),
         };
         let admin = admin.serve(stats);
@@ -87,6 +90,7 @@ impl App {
             tokens: Arc::clone(&shared.tokens),
             current_router: Arc::clone(&current_router),
             refusals: shared.refusals.clone(),
+            figures: shared.figures.clone(),
             accept_failure_log: Arc::default(),
         };
         let workers = Workers::start().map_err(Error::Runtime)?;
@@ -157,6 +161,12 @@ impl App {
     ///
     /// If the future is dropped early, the proxy can only be stopped.
     pub async fn reload(&mut self, file: &ConfigFile) -> Result<ConfigChanges, Error> {
+        let reloaded = self.try_reload(file).await;
+        self.shared.reloads.count(reloaded.is_ok());
+        reloaded
+    }
+
+    async fn try_reload(&mut self, file: &ConfigFile) -> Result<ConfigChanges, Error> {
         let (shared, built, file) = (self.shared.clone(), Arc::clone(&self.built), file.clone());
         let listeners = self.listeners();
         let drafting = on_own_thread(move || {

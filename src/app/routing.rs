@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Error;
 use super::problems::WatchedUpstream;
 use crate::config::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use crate::figures::SiteFigures;
 use crate::listener_names::ListenerNames;
 use crate::name::NameMap;
 use crate::proxy::{
@@ -148,7 +149,18 @@ impl Builder<'_> {
             client_policy: auth.map(|auth| Box::new(auth.policy())),
             needs_tls13: site.min_tls == TlsVersion::Tls13,
             http: site.http,
+            figures: self.figures(site),
         })
+    }
+
+    /// Returns the figures of the site, which belong to its name: a reload keeps them, whatever else changes.
+    fn figures(&self, site: &SiteConfig) -> Arc<SiteFigures> {
+        let former = self.former.router.get(&site.pattern);
+        let former = former.filter(|former| former.pattern == site.pattern);
+        match former {
+            Some(former) => Arc::clone(&former.figures),
+            None => Arc::new(SiteFigures::new(self.context.workers)),
+        }
     }
 
     fn handler(&mut self, site: &SiteConfig, action: &SiteAction) -> Result<Handler, Error> {

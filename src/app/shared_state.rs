@@ -6,9 +6,11 @@ use tracing::error;
 
 use super::Error;
 use super::workers::Workers;
-use crate::certs::challenge::{ChallengeRecords, Http01Tokens, TlsAlpn01Certificates};
+use crate::admin::ReloadCounts;
+use crate::certs::challenge::{ChallengeRecords, DnsUpdates, Http01Tokens, TlsAlpn01Certificates};
 use crate::certs::{CertCache, CertificateStore, ResolverOptions};
 use crate::config::Config;
+use crate::figures::ConnectionFigures;
 use crate::proxy::RefusalCounters;
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
@@ -26,6 +28,9 @@ pub(super) struct SharedState {
     pub(super) challenges: Arc<TlsAlpn01Certificates>,
     pub(super) context: UpstreamContext,
     pub(super) refusals: RefusalCounters,
+    pub(super) figures: ConnectionFigures,
+    pub(super) dns_updates: DnsUpdates,
+    pub(super) reloads: ReloadCounts,
     /// Tasks that manage certificates.
     pub(super) background: Tasks,
     /// Tasks that remove challenges from DNS and from storage.
@@ -46,6 +51,9 @@ impl SharedState {
             challenges: Arc::new(TlsAlpn01Certificates::shared(challenges)),
             context: context(config, max_connections),
             refusals: RefusalCounters::new(Workers::count()),
+            figures: ConnectionFigures::new(Workers::count()),
+            dns_updates: DnsUpdates::default(),
+            reloads: ReloadCounts::default(),
             background: Tasks::at_home(),
             records,
             logs: Tasks::at_home(),

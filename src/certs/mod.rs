@@ -24,18 +24,21 @@ pub(crate) mod troubleshooting_tests;
 
 pub use crate::acme::{RevocationReason, UnknownReason};
 pub use budget::{
-    AttemptCharges, Budgets, ChargeableOrder, HoldReason, Limit, LimitError, Limits, OrderKind,
-    Reach, RetryLater, Usage,
+    AttemptCharges, BudgetLeft, BudgetOwner, Budgets, ChargeableOrder, HoldReason, Limit,
+    LimitError, Limits, OrderKind, Reach, RetryLater, Usage,
 };
 pub use certificate::{
-    CertCache, Certificate, CertificateError, Description, Flaw, PrivateKey, ReadPair, TlsFiles,
+    CachedCertificate, CertCache, Certificate, CertificateError, Description, Flaw, PrivateKey,
+    ReadPair, TlsFiles,
 };
 pub use clock::Clock;
 pub use dns::{Caa, CaaSet, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer};
+pub use issuance::AttemptResult;
 pub use issuer::{IssuerOptions, KeyType};
 pub use maintenance::start;
 pub use manager::{
-    CertManager, CertStats, Endangered, ManagerParts, Outcome, RevocationError, Revoker,
+    CertEnd, CertManager, CertStats, Endangered, IssuerBudget, ManagerParts, Outcome,
+    RevocationError, Revoker,
 };
 pub use on_demand::{Ask, AskError, Network, OnDemandOptions};
 pub use policy::{Issuers, LocalNames, OnCert, Policy, Ruleset};

@@ -15,7 +15,7 @@ use super::fmt::Fmt;
 use super::reference::{Completions, ManPages, VersionFlags, write_schema, write_version};
 use super::reload::Reload;
 use super::source::Source;
-use super::status::{self, Status};
+use super::status::Status;
 use super::stop::Stop;
 use super::trust::{self, Trust};
 use super::upgrade::Upgrade;
@@ -64,7 +64,7 @@ enum Command {
     Upgrade(Upgrade),
     /// Stop the running proxy after its requests have ended, and wait for that
     Stop(Stop),
-    /// Show the state of the running proxy: connections, certificates and refusals
+    /// Show the state of the running proxy or of one site: requests, backends, certificates, connections and refusals
     Status(Status),
     /// List, show, renew, revoke and import certificates
     Certs(Certs),
@@ -137,7 +137,7 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         Some(Command::Reload(reload)) => Ok(reload.execute(out)?),
         Some(Command::Upgrade(upgrade)) => Ok(upgrade.execute(out)?),
         Some(Command::Stop(stop)) => Ok(stop.execute(out)?),
-        Some(Command::Status(status)) => Ok(status::execute(status, out)?),
+        Some(Command::Status(status)) => Ok(status.execute(out)?),
         Some(Command::Certs(certs)) => Ok(certs.execute(out)?),
         Some(Command::Demo(demo)) => demo::execute(demo, out, start),
         Some(Command::Trust(trust)) => trust::execute(trust, out),

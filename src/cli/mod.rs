@@ -16,6 +16,7 @@ mod shell_words;
 mod source;
 mod status;
 mod stop;
+mod table;
 mod trust;
 mod upgrade;
 

@@ -65,6 +65,12 @@ impl ProxyService {
         Self { refusals, ..self }
     }
 
+    /// Number of the worker that runs the service.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
     /// Counters of the service's refusals.
     #[must_use]
     pub fn refusals(&self) -> &WorkerRefusals {
@@ -144,6 +150,9 @@ impl ProxyService {
     ) -> Result<Response<Body>, Error> {
         context.read_head(&request, &self.options)?;
         let site = router.site_for(context)?;
+        let counted = site.figures.begin(context.worker);
+        request.body_mut().count_in(counted.figures());
+        context.counted = Some(counted);
         context.hsts = site.hsts(context.conn, request.headers());
         match site.features.as_deref() {
             None => self.admit(&mut request, site, context).await,
@@ -281,7 +290,7 @@ impl ProxyService {
                 tasks: &self.tasks,
                 stall_timeout: self.options.body_timeout,
             };
-            return upgrade::switch_protocols(response, upgrade, &mut context.entry, tunnels);
+            return upgrade::switch_protocols(response, upgrade, context, tunnels);
         }
         if let Some(upgrade) = upgrade {
             upgrade.check(response.status())?;

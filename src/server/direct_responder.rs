@@ -11,6 +11,7 @@ use http_body::Body as _;
 use super::https_location::{https_location, site_of};
 use super::https_ports::{DEFAULT_PORT, HttpsPorts};
 use crate::certs::challenge::Http01Tokens;
+use crate::figures::CountedRequest;
 use crate::listener_names::ListenerId;
 use crate::proxy::{
     Body, ConnInfo, CurrentRouter, CutTarget, DirectResponse, Reason, Router, WorkerRefusals,
@@ -38,6 +39,8 @@ struct Answer {
     response: Response<Body>,
     reason: Option<Reason>,
     is_logged: bool,
+    /// Figures of the request, if a site is meant.
+    counted: Option<CountedRequest>,
 }
 
 impl DirectResponder {
@@ -55,9 +58,10 @@ impl DirectResponder {
             .and_then(|token| other.or_else(|| self.tokens.answer(token)))
             .map(|key_authorization| challenge_answer(request.method(), key_authorization));
         let Answer {
-            response,
+            mut response,
             reason,
             is_logged,
+            counted,
         } = match own {
             Some(answer) => answer,
             None => self.redirect(request, &router, conn.listener, challenge.is_some())?,
@@ -76,6 +80,10 @@ impl DirectResponder {
                 reason,
             };
             log.note(request, conn.client_addr(request.headers()), sent);
+        }
+        if let Some(mut counted) = counted {
+            counted.answered(response.status());
+            response.body_mut().count(Some(counted));
         }
         Some(response)
     }
@@ -108,6 +116,7 @@ impl DirectResponder {
                     response,
                     reason: None,
                     is_logged: site.is_logged(),
+                    counted: Some(site.figures.begin(self.worker)),
                 }
             }
             Err(Reason::UnknownHost | Reason::OtherListener) if is_challenge => {
@@ -135,6 +144,7 @@ impl Answer {
             response,
             reason: Some(reason),
             is_logged: true,
+            counted: None,
         }
     }
 }
@@ -159,6 +169,7 @@ fn challenge_answer(method: &Method, key_authorization: String) -> Answer {
         response: page(StatusCode::OK, key_authorization),
         reason: None,
         is_logged: true,
+        counted: None,
     }
 }
 

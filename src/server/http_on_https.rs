@@ -110,6 +110,7 @@ impl HttpOnHttps<'_> {
             };
             log.note(request, self.conn.client, sent);
         }
+        site.figures.begin(self.http.worker()).answered(status);
         let mut response = Response::new(Full::default());
         *response.status_mut() = status;
         response.headers_mut().insert(LOCATION, location);

@@ -16,7 +16,9 @@ use super::connection::{Http, HttpConnection, http1_builder, most_held};
 use super::forwarding_rules::ForwardingRules;
 use super::http_on_https::{self, HttpOnHttps};
 use super::options::Limits;
+use crate::figures::WorkerConnections;
 use crate::listener_names::ListenerId;
+use crate::per_worker::CachePadded;
 use crate::proxy::{ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
@@ -35,6 +37,8 @@ pub struct HttpsParts {
     pub tasks: Tasks,
     /// Rules for the facts about clients.
     pub forwarding: ForwardingRules,
+    /// Counters of the worker's connections and handshakes.
+    pub figures: Arc<CachePadded<WorkerConnections>>,
 }
 
 /// Serves HTTPS connections.
@@ -64,6 +68,7 @@ impl Https {
             limits,
             tasks,
             forwarding,
+            figures,
         } = parts;
         let mut plain_http1 = http1_builder(&limits);
         plain_http1.keep_alive(false);
@@ -71,7 +76,7 @@ impl Https {
             acceptor,
             plain_http1,
             buffers: Arc::default(),
-            http: Http::new(service, limits.clone(), tasks),
+            http: Http::new(service, limits.clone(), tasks).counting(figures),
             limits,
             forwarding,
         })
@@ -154,11 +159,15 @@ impl Https {
                 &self.buffers,
             )
             .await;
+        let figures = self.http.figures();
         let failed = |error: &tls::Error| {
             debug!(%error, "TLS handshake failed");
+            figures.failed_handshake();
             refusals.count(handshake_reason(error));
         };
-        accepted.inspect_err(failed).ok().flatten()
+        let accepted = accepted.inspect_err(failed).ok().flatten()?;
+        figures.shook_hands(accepted.is_tls13, accepted.is_resumed);
+        Some(accepted)
     }
 
     /// Answers plain HTTP on the HTTPS port. Boxed: few connections need it.
@@ -190,6 +199,7 @@ impl Https {
             sni,
             is_h2,
             is_tls13,
+            is_resumed: _,
             client,
         } = {
             // Frees the box now, and not at the end of the connection.

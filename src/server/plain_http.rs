@@ -10,6 +10,8 @@ use super::connection::{Http, HttpConnection};
 use super::direct_responder::DirectResponder;
 use super::forwarding_rules::ForwardingRules;
 use super::options::Limits;
+use crate::figures::WorkerConnections;
+use crate::per_worker::CachePadded;
 use crate::proxy::{ConnInfo, ProxyService};
 use crate::tasks::{Shutdown, Tasks};
 use crate::uninterrupted::Uninterrupted;
@@ -27,6 +29,8 @@ pub struct PlainHttpParts {
     pub tasks: Tasks,
     /// Rules for the facts about clients.
     pub forwarding: ForwardingRules,
+    /// Counters of the worker's connections.
+    pub figures: Arc<CachePadded<WorkerConnections>>,
 }
 
 /// Serves plain HTTP connections.
@@ -46,9 +50,12 @@ impl PlainHttp {
             limits,
             tasks,
             forwarding,
+            figures,
         } = parts;
         Arc::new(Self {
-            http: Http::new(service, limits, tasks).answering(direct),
+            http: Http::new(service, limits, tasks)
+                .answering(direct)
+                .counting(figures),
             forwarding,
         })
     }

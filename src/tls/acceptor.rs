@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
-use rustls::{ProtocolVersion, ServerConfig};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server};
@@ -108,6 +108,8 @@ pub struct Accepted<S> {
     pub is_h2: bool,
     /// `true` if TLS 1.3 was agreed on.
     pub is_tls13: bool,
+    /// `true` if an earlier session was resumed.
+    pub is_resumed: bool,
     /// The client's certificate, if it was asked for one.
     pub client: Option<Box<ClientFacts>>,
 }
@@ -210,6 +212,7 @@ impl Acceptor {
         let (io, connection) = self.finish(start, config).await?.into_inner();
         let is_h2 = connection.alpn_protocol() == Some(b"h2");
         let is_tls13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        let is_resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
         let chain = connection.peer_certificates();
         let auth = site_tls.and_then(|site_tls| site_tls.auth.as_ref());
         let client = auth.map(|auth| Box::new(auth.facts(chain)));
@@ -218,6 +221,7 @@ impl Acceptor {
             sni,
             is_h2,
             is_tls13,
+            is_resumed,
             client,
         }))
     }

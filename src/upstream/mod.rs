@@ -17,7 +17,9 @@ mod srv_name;
 mod transport;
 
 pub use address::{Address, AddressError, Protocol};
-pub use backend::{Backend, ClientShare, InFlight};
+pub use backend::{
+    Backend, BackendState, BackendStatus, BackendTotals, ClientShare, InFlight, LastCheck,
+};
 pub use balance::is_cookie_name;
 pub use body::{
     BufferedBody, ClientBody, ExpectContinue, Http1Body, Interims, ProgressTimeout, RequestBody,
@@ -27,7 +29,7 @@ pub use body::{
 pub use dns::Resolver;
 pub use error::{BodyError, Error};
 pub use exchange::{BoundConnections, ResponseBody, has_connection_login};
-pub use group::{Caller, Upstream};
+pub use group::{Caller, Upstream, UpstreamStatus};
 pub use options::{
     BackendHost, BalanceMethod, BalanceMethodError, BalanceOptions, CookieKey, HeaderCase,
     HealthOptions, HttpOptions, HttpVersion, Options, Share, StatusRange, StatusRangeError,

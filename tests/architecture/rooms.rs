@@ -3,7 +3,7 @@
 use super::graph::Graph;
 
 /// For each room, the rooms that it may import. The ground is the eighteen rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 29] = [
+pub(crate) const EDGES: [(&str, &[&str]); 30] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
@@ -22,6 +22,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 29] = [
     ("trust", &[]),
     ("uninterrupted", &[]),
     ("prometheus", &[]),
+    ("figures", &["per_worker"]),
     ("acme", &["backoff", "name", "pem", "printable", "trust"]),
     ("storage", &["name", "tasks"]),
     (
@@ -46,6 +47,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 29] = [
     (
         "upstream",
         &[
+            "figures",
             "name",
             "backoff",
             "dns_client",
@@ -64,6 +66,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 29] = [
     (
         "proxy",
         &[
+            "figures",
             "upstream",
             "listener_names",
             "name",
@@ -77,6 +80,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 29] = [
     (
         "server",
         &[
+            "figures",
             "tls",
             "proxy",
             "certs",
@@ -93,6 +97,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 29] = [
     (
         "admin",
         &[
+            "figures",
             "certs",
             "storage",
             "upstream",
@@ -125,6 +130,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 29] = [
     (
         "app",
         &[
+            "figures",
             "config",
             "admin",
             "server",

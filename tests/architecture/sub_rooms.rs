@@ -44,7 +44,7 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("body", &["error"]),
             ("options", &["transport", "dns", "body"]),
             ("connection", &["transport", "address", "body", "options"]),
-            ("backend", &["address", "options", "connection"]),
+            ("backend", &["address", "error", "options", "connection"]),
             ("balance", &["options", "backend"]),
             (
                 "exchange",
@@ -173,6 +173,7 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
                 "manager",
                 &[
                     "clock",
+                    "budget",
                     "certificate",
                     "issuer",
                     "renewal",

@@ -203,7 +203,9 @@ mod operation {
         mod socket_activation;
     }
     mod admin_socket;
+    mod figures;
     mod metrics;
+    mod monitoring;
     mod problems;
     mod proxyfile;
     mod refusal_counters;

@@ -3,23 +3,21 @@
 use std::sync::Arc;
 
 use crate::app::Error;
+use crate::app::shared_state::SharedState;
 use crate::certs::challenge::{
-    Cloudflare, Dns01Solver, DnsMethod, DnsOptions, DnsProvider, ExecHook, Propagation,
-    RecordLocks, Rfc2136, SiteDns,
+    Cloudflare, CountedProvider, Dns01Solver, DnsMethod, DnsOptions, DnsProvider, ExecHook,
+    Propagation, RecordLocks, Rfc2136, SiteDns,
 };
 use crate::certs::{Resolver, Secret};
 use crate::config::SiteConfig;
 use crate::name::NameMap;
-use crate::storage::Storage;
-use crate::tasks::Tasks;
 
-/// Returns the solver of each site, or `None` for sites without dns-01. Records are remembered in `storage` until one of `tasks`
-/// has removed them.
+/// Returns the solver of each site, or `None` for sites without dns-01. Records are remembered in storage until a task has
+/// removed them.
 pub(super) fn solvers(
     sites: &[SiteConfig],
     resolver: &Arc<Resolver>,
-    tasks: &Tasks,
-    storage: &Arc<dyn Storage>,
+    shared: &SharedState,
 ) -> Result<NameMap<Option<SiteDns>>, Error> {
     let mut known: Vec<(&DnsOptions, SiteDns)> = Vec::new();
     let mut solvers = NameMap::new();
@@ -40,9 +38,14 @@ pub(super) fn solvers(
                     Some(provider) => {
                         let propagation =
                             Propagation::new(Arc::clone(resolver), &options.propagation);
-                        let solver = Dns01Solver::new(provider, propagation, tasks.clone());
+                        let provider = Arc::new(CountedProvider {
+                            provider,
+                            updates: shared.dns_updates.clone(),
+                        });
+                        let tasks = shared.records.clone();
+                        let solver = Dns01Solver::new(provider, propagation, tasks);
                         let solver = solver.with_locks(locks.clone());
-                        SiteDns::Records(solver.with_journal(Arc::clone(storage)))
+                        SiteDns::Records(solver.with_journal(Arc::clone(&shared.storage)))
                     }
                     None => SiteDns::Persistent,
                 };
@@ -107,20 +110,23 @@ mod tests {
     use super::*;
     use crate::certs::ResolverOptions;
     use crate::config::{Config, Flags};
-    use crate::storage::FileStorage;
 
     #[tokio::test]
     async fn all_names_of_a_site_have_the_same_solver() {
-        let text = "storage = \"file:/data\"\n[sites.\"*.example.org\"]\nupstream = \"3000\"\n\
+        let dir = tempfile::tempdir().unwrap();
+        let text = "[sites.\"*.example.org\"]\nupstream = \"3000\"\n\
                     aliases = [\"example.net\", \"*.example.net\"]\ndns = \"persist\"\n\
                     [sites.\"www.example.net\"]\nupstream = \"3000\"\n";
-        let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default());
-        let sites = config.unwrap().sites;
+        let flags = Flags {
+            storage: Some(format!("file:{}", dir.path().display())),
+            ..Flags::default()
+        };
+        let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &flags).unwrap();
+        let sites = &config.sites;
         let resolver = Arc::new(Resolver::new(ResolverOptions::default()));
-        let dir = tempfile::tempdir().unwrap();
-        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
-        let running = solvers(&sites, &resolver, &Tasks::new(), &storage).unwrap();
-        for solvers in [running, persistent_solvers(&sites)] {
+        let shared = SharedState::open(&config, 10).unwrap();
+        let running = solvers(sites, &resolver, &shared).unwrap();
+        for solvers in [running, persistent_solvers(sites)] {
             for (name, has_solver) in [
                 ("a.example.org", true),
                 ("example.net", true),

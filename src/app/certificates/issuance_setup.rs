@@ -230,7 +230,7 @@ fn solvers(
         Arc::new(Http01Solver::new(Arc::clone(&shared.tokens))),
         Arc::new(TlsAlpn01Solver::new(Arc::clone(&shared.challenges))),
     ]);
-    let dns = dns01::solvers(&config.sites, resolver, &shared.records, &shared.storage)?;
+    let dns = dns01::solvers(&config.sites, resolver, shared)?;
     Ok(solvers.with_dns(dns))
 }
 

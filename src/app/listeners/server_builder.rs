@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use super::listener_plan::{BoundListener, BoundListeners};
 use crate::certs::challenge::Http01Tokens;
 use crate::config::Config;
+use crate::figures::ConnectionFigures;
 use crate::listener_names::ListenerNames;
 use crate::log_limit::LogLimit;
 use crate::proxy::{CurrentRouter, ProxyService, RefusalCounters, ServiceOptions, TrustedProxies};
@@ -25,6 +26,7 @@ pub(in crate::app) struct ServerState {
     pub(in crate::app) tokens: Arc<Http01Tokens>,
     pub(in crate::app) current_router: Arc<CurrentRouter>,
     pub(in crate::app) refusals: RefusalCounters,
+    pub(in crate::app) figures: ConnectionFigures,
     /// Limits the log of failures of accept.
     pub(in crate::app) accept_failure_log: Arc<LogLimit>,
 }
@@ -115,6 +117,7 @@ impl<'a> ServerBuilder<'a> {
             limits: self.config.limits.clone(),
             tasks: tasks.clone(),
             forwarding: self.forwarding(),
+            figures: Arc::clone(state.figures.of_worker(number)),
         })
     }
 
@@ -126,6 +129,7 @@ impl<'a> ServerBuilder<'a> {
             limits: self.config.limits.clone(),
             tasks: tasks.clone(),
             forwarding: self.forwarding(),
+            figures: Arc::clone(self.state.figures.of_worker(number)),
         })
     }
 

@@ -21,6 +21,10 @@ impl Budgets {
         Self(RateLimiter::new(storage))
     }
 
+    pub(super) fn limiter(&self) -> &RateLimiter {
+        &self.0
+    }
+
     /// Charges the first order of an attempt, or returns the reason that holds it back. Call
     /// [`AttemptCharges::settle`] at the end of the attempt.
     pub async fn charge_order(

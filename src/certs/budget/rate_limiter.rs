@@ -43,6 +43,10 @@ impl RateLimiter {
         }
     }
 
+    pub(super) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
     /// Adds the counts of the account `old` to those of `new`: both are the same account, whose e-mail address has changed.
     pub(super) async fn rename_account(
         &self,
@@ -134,7 +138,8 @@ impl RateLimiter {
         ];
         let mut windows = Vec::with_capacity(wanted.len());
         for (scope, what, limit) in wanted {
-            let stored = self.stored(&scope, counted_order).await?;
+            let (issuer, account) = (counted_order.issuer, counted_order.account);
+            let stored = self.stored(&scope, issuer, account).await?;
             let mut charges = stored.clone();
             // Entries of other orders must be kept, even if this order does not count here.
             let kept = match scope {
@@ -155,16 +160,17 @@ impl RateLimiter {
     }
 
     /// Loads a charges. Older versions did not count by account, so their orders count for every account.
-    async fn stored(
+    pub(super) async fn stored(
         &self,
         scope: &Scope,
-        counted_order: &ChargeableOrder<'_>,
+        issuer: &str,
+        account: &str,
     ) -> Result<SlidingWindow, storage::Error> {
-        let key = scope.key(counted_order.issuer, counted_order.account);
+        let key = scope.key(issuer, account);
         if let Some(own) = self.read(&key).await? {
             return Ok(own);
         }
-        let legacy = match scope.legacy_key(counted_order.issuer) {
+        let legacy = match scope.legacy_key(issuer) {
             Some(legacy) => self.read(&legacy).await?,
             None => None,
         };
@@ -172,7 +178,7 @@ impl RateLimiter {
     }
 
     /// Reads a charges. An unreadable one is replaced by an empty one, because certificates matter more than exact counts.
-    async fn read(&self, key: &Key) -> Result<Option<SlidingWindow>, storage::Error> {
+    pub(super) async fn read(&self, key: &Key) -> Result<Option<SlidingWindow>, storage::Error> {
         let json = self.storage.load(key).await?;
         Ok(json.map(|json| {
             serde_json::from_slice(&json).unwrap_or_else(|reason| {

@@ -65,6 +65,15 @@ impl SlidingWindow {
         Some(time(at.saturating_add(limit.window.as_secs())))
     }
 
+    /// Returns the number of charges that are possible now. Call [`tidy`](Self::tidy) first.
+    pub(super) fn left(&self, limit: Limit) -> u32 {
+        if self.closed.is_some() {
+            return 0;
+        }
+        let spent = u32::try_from(self.spent.len()).unwrap_or(u32::MAX);
+        limit.count.saturating_sub(spent)
+    }
+
     /// Returns the pause of the CA, if it is not over. Call [`tidy`](Self::tidy) first.
     pub(super) fn closed(&self) -> Option<&Closure> {
         self.closed.as_ref()

@@ -27,6 +27,27 @@ struct Entry {
     used: AtomicU64,
 }
 
+impl Entry {
+    fn cached(&self, name: HostPattern) -> CachedCertificate {
+        CachedCertificate {
+            name,
+            certificate: Arc::clone(&self.certificate),
+            is_pinned: self.is_pinned,
+        }
+    }
+}
+
+/// A certificate of the cache.
+#[derive(Clone, Debug)]
+pub struct CachedCertificate {
+    /// The name or pattern that it is served for.
+    pub name: HostPattern,
+    /// The certificate.
+    pub certificate: Arc<Certificate>,
+    /// Whether it is pinned.
+    pub is_pinned: bool,
+}
+
 impl CertCache {
     /// Creates a cache for `capacity` certificates, not counting pinned ones.
     #[must_use]
@@ -82,20 +103,18 @@ impl CertCache {
         place.is_some_and(|(map, name)| map.contains_key(name))
     }
 
-    /// Returns up to `limit` names with the end of the validity of their certificates, the earliest first. Does not count
-    /// as a use.
+    /// Returns up to `limit` certificates, the one that expires first comes first. Does not count as a use.
     #[must_use]
-    pub fn next_ends(&self, limit: usize) -> Vec<(HostPattern, SystemTime)> {
-        let end = |entry: &Entry| entry.certificate.not_after();
+    pub fn next_to_expire(&self, limit: usize) -> Vec<CachedCertificate> {
         let exact = self.exact.iter();
-        let exact = exact.map(|entry| (HostPattern::Exact(entry.key().clone()), end(&entry)));
+        let exact = exact.map(|entry| entry.cached(HostPattern::Exact(entry.key().clone())));
         let wildcard = self.wildcard.iter();
         let wildcard =
-            wildcard.map(|entry| (HostPattern::Wildcard(entry.key().clone()), end(&entry)));
-        let mut ends: Vec<_> = exact.chain(wildcard).collect();
-        ends.sort_by_key(|(_, end)| *end);
-        ends.truncate(limit);
-        ends
+            wildcard.map(|entry| entry.cached(HostPattern::Wildcard(entry.key().clone())));
+        let mut all: Vec<_> = exact.chain(wildcard).collect();
+        all.sort_by_key(|cached| cached.certificate.not_after());
+        all.truncate(limit);
+        all
     }
 
     /// Returns the names whose certificates have expired at `now`. Does not count as a use.
@@ -270,8 +289,9 @@ mod tests {
             cache.insert(&pattern(name), Arc::new(certificate));
         }
         let names = |limit| {
-            let ends = cache.next_ends(limit).into_iter();
-            ends.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+            let ends = cache.next_to_expire(limit).into_iter();
+            ends.map(|cached| cached.name.to_string())
+                .collect::<Vec<_>>()
         };
         let used = || {
             cache

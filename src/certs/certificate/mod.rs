@@ -9,7 +9,7 @@ mod flaw;
 mod link;
 mod private_key;
 
-pub use cache::CertCache;
+pub use cache::{CachedCertificate, CertCache};
 #[cfg(test)]
 pub(crate) use certificate::tests::TestCa;
 pub use certificate::{Certificate, ReadPair, TlsFiles};

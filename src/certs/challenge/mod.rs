@@ -10,9 +10,10 @@ mod tls_alpn01;
 pub use challenge_records::ChallengeRecords;
 pub(crate) use dns01::DnsJournal;
 pub use dns01::{
-    Cloudflare, CloudflareFault, CloudflareOptions, Dns01Error, Dns01Solver, DnsMethod, DnsOptions,
-    DnsProvider, ExecHook, HookFault, PersistSolver, Propagation, PropagationOptions, RecordLocks,
-    Rfc2136, Rfc2136Options, ServerAddress, TsigAlgorithm, TxtRecord, UpdateFault,
+    Cloudflare, CloudflareFault, CloudflareOptions, CountedProvider, Dns01Error, Dns01Solver,
+    DnsMethod, DnsOptions, DnsProvider, DnsUpdates, ExecHook, HookFault, PersistSolver,
+    Propagation, PropagationOptions, RecordLocks, Rfc2136, Rfc2136Options, ServerAddress,
+    TsigAlgorithm, TxtRecord, UpdateFault,
 };
 pub use http01::{Http01Publication, Http01Solver, Http01Tokens};
 pub use solvers::{SiteDns, Solvers};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::{debug, error, warn};
 
+use super::attempt_counts::{AttemptCounts, AttemptResult};
 use super::error::{Error, FailedAttempt};
 use super::failure_backoff;
 use super::failure_log::{Event, FailureLog, NameFailure};
@@ -37,6 +38,7 @@ pub(crate) struct Failures {
     cache: Arc<CertCache>,
     failing: LruTable<HostPattern, Attempts>,
     log: Arc<FailureLog>,
+    attempt_counts: AttemptCounts,
     clock: Clock,
 }
 
@@ -47,6 +49,7 @@ impl Failures {
             cache,
             failing: LruTable::new(REMEMBERED),
             log: Arc::default(),
+            attempt_counts: AttemptCounts::default(),
             clock,
         }
     }
@@ -54,6 +57,11 @@ impl Failures {
     /// Returns the log of failures, which all of an attempt shares.
     pub(crate) fn log(&self) -> &Arc<FailureLog> {
         &self.log
+    }
+
+    /// Returns the counters of attempts.
+    pub(in crate::certs) fn attempt_counts(&self) -> &AttemptCounts {
+        &self.attempt_counts
     }
 
     /// Logs a failure of storage for a name.
@@ -123,13 +131,15 @@ impl Failures {
         Ok(())
     }
 
-    /// Undoes [`begin`](Self::begin): an attempt that never reached a CA does not count as a failure.
+    /// Counts the attempt as held back, and undoes [`begin`](Self::begin): an attempt that never reached a CA does not count
+    /// as a failure.
     pub(crate) async fn undo_begin(
         &self,
         subject: &HostPattern,
         policy: &Policy,
         previous: Option<&Attempts>,
     ) {
+        self.attempt_counts.count(AttemptResult::Held);
         if !policy.is_kept() {
             return;
         }
@@ -147,14 +157,16 @@ impl Failures {
         self.failing.remove(subject);
     }
 
-    /// Delays the renewal of a certificate that is already due when it is issued, because a clock is wrong or the CA
-    /// backdates it. It is not replaced before half of its remaining validity has passed: the next one would be due as well.
+    /// Counts an attempt that has obtained a certificate. Delays the renewal of one that is already due when it is issued,
+    /// because a clock is wrong or the CA backdates it. It is not replaced before half of its remaining validity has passed:
+    /// the next one would be due as well.
     pub(super) async fn delay_if_due(
         &self,
         subject: &HostPattern,
         policy: &Policy,
         certificate: &Certificate,
     ) {
+        self.attempt_counts.count(AttemptResult::Obtained);
         let now = self.clock.now();
         if renew_at(certificate) > now {
             return;
@@ -208,6 +220,7 @@ impl Failures {
         subject: &HostPattern,
         failed: &FailedAttempt,
     ) -> CertificateRefusal {
+        self.attempt_counts.count(AttemptResult::Failed);
         let failure = &failed.error;
         debug!(names = %subject, error = %failure, "certificate not obtained");
         let now = self.clock.now();
@@ -223,6 +236,7 @@ impl Failures {
         request: CertRequest<'_>,
         failed: FailedAttempt,
     ) -> CertificateRefusal {
+        self.attempt_counts.count(AttemptResult::Failed);
         let subject = request.subject;
         let failure = &failed.error;
         let sentence = with_doubt(failure, failed.doubt.as_ref());

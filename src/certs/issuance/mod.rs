@@ -1,5 +1,6 @@
 //! The way to one certificate: storage, permission, an order at one issuer after the other, storage.
 
+mod attempt_counts;
 mod error;
 mod failover;
 mod failure_backoff;
@@ -9,6 +10,8 @@ mod obtain;
 mod renewal_plans;
 mod request;
 mod unconfigured_issuer;
+
+pub use attempt_counts::AttemptResult;
 
 #[cfg(test)]
 pub(super) use error::Error;

@@ -1,8 +1,10 @@
-//! Counts of the certificates in memory, and the times at which they expire.
+//! Counts of the certificates in memory, and the times at which they are renewed and expire.
 
 use std::time::SystemTime;
 
 use super::cert_manager::CertManager;
+use crate::certs::certificate::CachedCertificate;
+use crate::certs::renewal::renew_at;
 use crate::name::HostPattern;
 
 /// Counts of certificates in memory and of names without one.
@@ -18,11 +20,28 @@ pub struct CertStats {
     pub expired: usize,
 }
 
+/// Times of a certificate in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertEnd {
+    /// Name that it is served for.
+    pub name: HostPattern,
+    /// End of its validity.
+    pub not_after: SystemTime,
+    /// Time from which it is renewed; `None` if it is from a file.
+    pub renew_at: Option<SystemTime>,
+}
+
 impl CertManager {
-    /// Returns up to `limit` names whose certificates expire next, the earliest first, with the end of their validity.
+    /// Returns up to `limit` names whose certificates expire next, the earliest first.
     #[must_use]
-    pub fn next_ends(&self, limit: usize) -> Vec<(HostPattern, SystemTime)> {
-        self.state.cache().next_ends(limit)
+    pub fn next_ends(&self, limit: usize) -> Vec<CertEnd> {
+        let next = self.state.cache().next_to_expire(limit).into_iter();
+        let end = |cached: CachedCertificate| CertEnd {
+            not_after: cached.certificate.not_after(),
+            renew_at: (!cached.is_pinned).then(|| renew_at(&cached.certificate)),
+            name: cached.name,
+        };
+        next.map(end).collect()
     }
 
     /// Returns the names that are served with an expired certificate.

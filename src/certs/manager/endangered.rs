@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::cert_manager::CertManager;
+use super::certificate_counts::CertEnd;
 use crate::certs::issuance::common_words;
 use crate::certs::status::Standing;
 use crate::name::HostPattern;
@@ -32,7 +33,7 @@ impl CertManager {
     pub async fn endangered(&self) -> Vec<Endangered> {
         let now = self.clock().now();
         let mut endangered = Vec::new();
-        for (name, _) in self.next_ends(LOOKED_AT) {
+        for CertEnd { name, .. } in self.next_ends(LOOKED_AT) {
             let Standing::Served {
                 not_after,
                 renew_at,

@@ -3,6 +3,7 @@
 mod attempt;
 mod cert_manager;
 mod certificate_counts;
+mod certificate_figures;
 mod endangered;
 mod operator_commands;
 mod reminder;
@@ -11,7 +12,8 @@ mod single_flight;
 mod state;
 
 pub use cert_manager::CertManager;
-pub use certificate_counts::CertStats;
+pub use certificate_counts::{CertEnd, CertStats};
+pub use certificate_figures::IssuerBudget;
 pub use endangered::Endangered;
 pub use revocation::{RevocationError, Revoker};
 pub use state::{ManagerParts, Outcome};

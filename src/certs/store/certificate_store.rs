@@ -7,7 +7,7 @@ use crate::certs::certificate::{Certificate, CertificateError};
 use crate::certs::issuer::Issuer;
 use crate::certs::renewal::RenewalPlan;
 use crate::name::HostPattern;
-use crate::storage::{self, Key, Listing, Storage};
+use crate::storage::{self, Key, Listing, PageRequest, Storage};
 
 /// The records of certificates and of attempts to get them.
 #[derive(Clone, Debug)]
@@ -103,6 +103,24 @@ impl CertificateStore {
     #[must_use]
     pub fn names(&self, issuer: &str) -> Listing {
         self.storage.list(&Key::new(&[CERTIFICATES, issuer]))
+    }
+
+    /// Lists up to `limit` names with failed attempts.
+    pub(crate) async fn names_with_attempts(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<HostPattern>, storage::Error> {
+        let request = PageRequest {
+            folder: &Key::new(&[ATTEMPTS]),
+            ending: ATTEMPTS_ENDING,
+            after: None,
+            limit,
+        };
+        let segments = self.storage.page(request).await?;
+        let names = segments.iter().filter_map(|segment| Key::decode(segment));
+        Ok(names
+            .filter_map(|name| HostPattern::parse(&name).ok())
+            .collect())
     }
 
     /// Returns the location of the certificate's record, as shown to people.

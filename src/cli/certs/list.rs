@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use super::error::Error;
-use super::table::Table;
 use super::target::TargetFlags;
 use crate::admin::Line;
+use crate::cli::table::Table;
 
 /// Number of names in memory at once.
 const PAGE: usize = 5_000;

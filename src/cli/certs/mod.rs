@@ -4,7 +4,6 @@ mod command;
 mod error;
 mod list;
 mod show;
-mod table;
 mod target;
 
 pub(super) use command::{Certs, wait_for};

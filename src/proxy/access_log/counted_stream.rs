@@ -1,4 +1,4 @@
-//! The backend's stream of a tunnel, with its bytes counted for the access log.
+//! The backend's stream of a tunnel, with its bytes counted for the access log and the figures of its site.
 
 use std::io;
 use std::pin::Pin;
@@ -7,18 +7,28 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::entry::LogEntry;
+use crate::figures::CountedTunnel;
 
 /// The backend's side of a tunnel. The bytes read from it are the ones sent to the client.
 #[derive(Debug)]
 pub(crate) struct CountedStream<S> {
     inner: S,
     entry: Option<Box<LogEntry>>,
+    counted: Option<CountedTunnel>,
 }
 
 impl<S> CountedStream<S> {
-    /// Counts the bytes in `entry`, which ends with the stream.
-    pub(crate) fn new(inner: S, entry: Option<Box<LogEntry>>) -> Self {
-        Self { inner, entry }
+    /// Counts the bytes in `entry` and `counted`, which end with the stream.
+    pub(crate) fn new(
+        inner: S,
+        entry: Option<Box<LogEntry>>,
+        counted: Option<CountedTunnel>,
+    ) -> Self {
+        Self {
+            inner,
+            entry,
+            counted,
+        }
     }
 }
 
@@ -30,8 +40,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
         if let Some(entry) = &mut self.entry {
-            entry.sent((buf.filled().len() - before) as u64);
+            entry.sent(read as u64);
+        }
+        if let Some(counted) = &self.counted {
+            counted.figures().sent(read);
         }
         outcome
     }
@@ -43,7 +57,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let (Some(counted), Poll::Ready(Ok(len))) = (&self.counted, &written) {
+            counted.figures().received(*len);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

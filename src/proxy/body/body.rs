@@ -8,6 +8,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::file_body::FileBody;
+use crate::figures::CountedRequest;
 use crate::proxy::access_log::LogEntry;
 use crate::proxy::compression::{Compressed, Encoder};
 use crate::upstream::{BodyError, ResponseBody};
@@ -17,6 +18,7 @@ use crate::upstream::{BodyError, ResponseBody};
 pub struct Body {
     kind: Kind,
     entry: Option<Box<LogEntry>>,
+    counted: Option<CountedRequest>,
 }
 
 #[derive(Debug, Default)]
@@ -86,11 +88,24 @@ impl Body {
     pub(crate) fn log(&mut self, entry: Option<Box<LogEntry>>) {
         self.entry = entry;
     }
+
+    /// Attaches the figures of the request, which ends with the body at the latest.
+    pub fn count(&mut self, counted: Option<CountedRequest>) {
+        self.counted = counted;
+    }
+
+    /// Takes the figures of the request. Whoever sends the body ends it with its duration.
+    pub fn take_counted(&mut self) -> Option<CountedRequest> {
+        self.counted.take()
+    }
 }
 
 impl From<Kind> for Body {
     fn from(kind: Kind) -> Self {
-        Self { kind, entry: None }
+        Self {
+            kind,
+            ..Self::default()
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::header_scan::{Fields, HeaderScan};
 use super::hop_by_hop;
 use super::host::Host;
 use super::target::origin_form;
+use crate::figures::CountedRequest;
 use crate::proxy::access_log::LogEntry;
 use crate::proxy::error::Error;
 use crate::proxy::service_options::ServiceOptions;
@@ -44,6 +45,8 @@ pub(crate) struct RequestContext<'r> {
     pub(crate) hsts: Option<HeaderValue>,
     /// Access log entry, if the request is logged.
     pub(crate) entry: Option<Box<LogEntry>>,
+    /// Figures of the request, once its site is known.
+    pub(crate) counted: Option<CountedRequest>,
 }
 
 impl<'r> RequestContext<'r> {
@@ -61,6 +64,7 @@ impl<'r> RequestContext<'r> {
             interims: None,
             hsts: None,
             entry: None,
+            counted: None,
         }
     }
 
@@ -105,6 +109,7 @@ impl<'r> RequestContext<'r> {
                 && has_connection_login(headers, &AUTHORIZATION),
             dav_destination: self.dav_destination.as_ref().map(PathAndQuery::as_str),
             is_secure: false,
+            figures: self.counted.as_ref().map(|counted| &***counted.figures()),
         }
     }
 

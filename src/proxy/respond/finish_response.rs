@@ -40,7 +40,7 @@ pub(crate) fn without_body(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// Sets Strict-Transport-Security, and hands the access log entry over to the body, with which it ends.
+/// Sets Strict-Transport-Security, and hands the access log entry and the figures over to the body, with which they end.
 pub(crate) fn complete(response: &mut Response<Body>, context: RequestContext<'_>) {
     if let Some(hsts) = context.hsts {
         let fields = response.headers_mut();
@@ -49,5 +49,9 @@ pub(crate) fn complete(response: &mut Response<Body>, context: RequestContext<'_
     if let Some(mut entry) = context.entry {
         entry.answered(response.status(), !response.body().is_end_stream());
         response.body_mut().log(Some(entry));
+    }
+    if let Some(mut counted) = context.counted {
+        counted.answered(response.status());
+        response.body_mut().count(Some(counted));
     }
 }

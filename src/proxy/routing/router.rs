@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::http_mode::HttpMode;
 use super::routes::{Route, RouteGuards, Routes};
+use crate::figures::SiteFigures;
 use crate::listener_names::{ListenerId, ListenerSet};
 use crate::name::{HostPattern, NameMap};
 use crate::proxy::error::Error;
@@ -34,6 +35,8 @@ pub struct Site {
     pub needs_tls13: bool,
     /// Whether the site is served over TLS, over plain HTTP or over both.
     pub http: HttpMode,
+    /// Figures of the site's requests. A reload keeps those of a site with the same pattern.
+    pub figures: Arc<SiteFigures>,
 }
 
 impl Site {
@@ -50,6 +53,7 @@ impl Site {
             client_policy: None,
             needs_tls13: false,
             http: HttpMode::default(),
+            figures: Arc::default(),
         }
     }
 
@@ -120,6 +124,12 @@ impl Router {
         } else {
             Err(Error::OtherListener)
         }
+    }
+
+    /// All sites, in the order of the configuration.
+    #[must_use]
+    pub fn sites(&self) -> &[Site] {
+        &self.sites.sites
     }
 
     /// Number of sites.

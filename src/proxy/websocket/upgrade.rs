@@ -16,12 +16,13 @@ use tracing::debug;
 use super::stream_io::OnTunnel;
 use super::tunnel::{TunnelOptions, copy_both_ways};
 use super::web_socket_key::WebSocketKey;
-use crate::proxy::access_log::{CountedStream, LogEntry};
+use crate::figures::CountedRequest;
+use crate::proxy::access_log::CountedStream;
 use crate::proxy::body::Body;
 use crate::proxy::error::Error;
 use crate::proxy::request::framing::is_extended_connect;
 use crate::proxy::request::hop_by_hop::{has_token, strip_hop_by_hop};
-use crate::proxy::request::{Fields, HeaderScan};
+use crate::proxy::request::{Fields, HeaderScan, RequestContext};
 use crate::tasks::Tasks;
 use crate::upstream::{RequestBody, ResponseBody, remove_other_spellings};
 
@@ -149,7 +150,7 @@ pub(crate) struct Tunnels<'s> {
 pub(crate) fn switch_protocols(
     mut response: Response<ResponseBody>,
     upgrade: Option<Upgrade>,
-    entry: &mut Option<Box<LogEntry>>,
+    context: &mut RequestContext<'_>,
     tunnels: Tunnels<'_>,
 ) -> Result<Response<Body>, Error> {
     let upgrade = upgrade.ok_or(Error::UnaskedUpgrade)?;
@@ -165,7 +166,7 @@ pub(crate) fn switch_protocols(
     }
     let (parts, body) = response.into_parts();
     let (backend, in_flight) = body.into_tunnel().ok_or(Error::UnaskedUpgrade)?;
-    let mut entry = entry.take();
+    let mut entry = context.entry.take();
     if let Some(entry) = &mut entry {
         entry.answered(parts.status, false);
     }
@@ -174,7 +175,8 @@ pub(crate) fn switch_protocols(
         shutdown: tunnels.tasks.shutdown(),
         is_web_socket,
     };
-    let backend = CountedStream::new(backend, entry);
+    let counted = context.counted.as_ref().map(CountedRequest::tunnel);
+    let backend = CountedStream::new(backend, entry, counted);
     let tunnel = run_tunnel(upgrade.client, backend, options);
     tunnels.tasks.spawn(async move {
         tunnel.await;

@@ -81,7 +81,7 @@ pub(super) enum Check {
     Missed(Missed),
 }
 
-/// The state of a connection that its deadlines depend on. Moments are milliseconds since the connection began, plus one; 0
+/// The state of a connection that its deadlines depend on. Moments are microseconds since the connection began, plus one; 0
 /// means never.
 #[derive(Debug)]
 pub(in crate::server) struct Deadlines {
@@ -120,13 +120,22 @@ impl Deadlines {
         })
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    /// Returns this moment. Reads the clock.
+    pub(super) fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX - 1) + 1
     }
 
-    pub(super) fn request_began(&self) {
+    /// Records that a request has begun, and returns when: with the first byte of its head, if that is known.
+    pub(super) fn request_began(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        let head_since = self.head_since.load(Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
+        // The head of the first request is due from the start of the connection, long before its first byte.
+        if head_since > 1 {
+            head_since
+        } else {
+            self.now()
+        }
     }
 
     /// Records whether the latest request has a body. A rest of that body may be rejected after the response. Only the
@@ -158,10 +167,14 @@ impl Deadlines {
         })
     }
 
-    pub(super) fn request_ended(&self) {
-        if self.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.idle_since.store(self.now(), Ordering::Relaxed);
+    /// Records that a request has ended. Returns this moment if it is known.
+    pub(super) fn request_ended(&self) -> Option<u64> {
+        if self.requests.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return None;
         }
+        let now = self.now();
+        self.idle_since.store(now, Ordering::Relaxed);
+        Some(now)
     }
 
     /// Restarts the idle time-out.
@@ -281,7 +294,7 @@ impl Deadlines {
         }
         Some(if self.is_unused() {
             let idle_since = self.idle_since.load(Ordering::Relaxed);
-            self.began + Duration::from_millis(idle_since.saturating_sub(1)) + PARK_AFTER
+            self.began + Duration::from_micros(idle_since.saturating_sub(1)) + PARK_AFTER
         } else {
             now + recheck
         })
@@ -307,7 +320,7 @@ impl Deadlines {
     /// Returns the earliest deadline.
     fn deadline(&self, timeouts: Timeouts) -> Option<(Instant, Missed)> {
         let at = |since: u64, limit: Duration| {
-            (since != 0).then(|| self.began + Duration::from_millis(since - 1) + limit)
+            (since != 0).then(|| self.began + Duration::from_micros(since - 1) + limit)
         };
         let is_idle = self.requests.load(Ordering::Relaxed) == 0;
         let head = at(self.head_since.load(Ordering::Relaxed), timeouts.header);

@@ -20,7 +20,9 @@ use super::http2::{self, Http2};
 use super::received_bytes::ReceivedBytes;
 use super::request_handler::RequestHandler;
 use super::tracked_stream::TrackedStream;
+use crate::figures::{ClientProtocol, OpenConnection, WorkerConnections};
 use crate::memory::ConnectionMemory;
+use crate::per_worker::CachePadded;
 use crate::proxy::{
     ConnInfo, CurrentRouter, CutTarget, ProxyService, RejectedEarly, WorkerRefusals,
 };
@@ -40,6 +42,7 @@ pub struct Http {
     date: Arc<CurrentDate>,
     /// Answers some requests instead of the service, if connections are plain HTTP.
     direct: Option<Arc<DirectResponder>>,
+    figures: Arc<CachePadded<WorkerConnections>>,
 }
 
 /// A connection to serve HTTP on.
@@ -67,6 +70,7 @@ impl Http {
             tasks,
             date: Arc::default(),
             direct: None,
+            figures: Arc::default(),
         }
     }
 
@@ -79,9 +83,25 @@ impl Http {
         }
     }
 
+    /// Counts connections in `figures`.
+    #[must_use]
+    pub fn counting(self, figures: Arc<CachePadded<WorkerConnections>>) -> Self {
+        Self { figures, ..self }
+    }
+
+    /// Returns the counters of connections and handshakes.
+    pub(in crate::server) fn figures(&self) -> &WorkerConnections {
+        &self.figures
+    }
+
     /// Returns the service's routers and access log.
     pub(in crate::server) fn current_router(&self) -> &Arc<CurrentRouter> {
         self.service.current_router()
+    }
+
+    /// Returns the number of the worker.
+    pub(in crate::server) fn worker(&self) -> usize {
+        self.service.worker()
     }
 
     /// Counts a connection that was refused before its first request, and logs it.
@@ -92,6 +112,16 @@ impl Http {
     /// Returns the counters of refusals.
     pub(in crate::server) fn refusals(&self) -> &WorkerRefusals {
         self.service.refusals()
+    }
+
+    /// Counts a connection as open.
+    fn opened(&self, info: &ConnInfo, is_h2: bool) -> OpenConnection {
+        let protocol = match (info.is_tls, is_h2) {
+            (false, _) => ClientProtocol::PlainHttp1,
+            (true, false) => ClientProtocol::Http1,
+            (true, true) => ClientProtocol::Http2,
+        };
+        OpenConnection::new(&self.figures, protocol)
     }
 
     /// Serves one connection until it is over, a deadline is missed or the process stops.
@@ -112,6 +142,7 @@ impl Http {
             info,
             slot,
         } = connection;
+        let counted = self.opened(&info, is_h2);
         let deadlines = Deadlines::new(is_h2);
         let memory = ConnectionMemory::new(Arc::clone(&slot.shares().memory));
         let resets = ClientResets::new(info.is_trusted());
@@ -126,7 +157,7 @@ impl Http {
             body_timeout: self.limits.body_timeout,
             shutdown: (!is_h2).then(|| shutdown.clone()),
         });
-        let stream = TrackedStream::new(stream, Arc::clone(&deadlines), slot);
+        let stream = TrackedStream::new(stream, Arc::clone(&deadlines), slot).counted(counted);
         let handler = Arc::clone(&request_handler);
         let protocol = if is_h2 {
             let http2 = Http2::new(&self.http2, stream, handler, &self.tasks);

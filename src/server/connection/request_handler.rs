@@ -86,8 +86,13 @@ impl RequestHandler {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }
-        response.map(|body| TrackedBody::new(body, mark))
+        tracked(response, mark)
     }
+}
+
+fn tracked(mut response: Response<Body>, mark: RequestMark) -> Response<TrackedBody<Body>> {
+    let mark = mark.counting(response.body_mut().take_counted());
+    response.map(|body| TrackedBody::new(body, mark))
 }
 
 /// Builds a future on the heap. `Box::pin` would build it on the stack and copy all of its size.

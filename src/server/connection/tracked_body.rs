@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::deadlines::Deadlines;
+use crate::figures::CountedRequest;
 
 pin_project! {
     #[derive(Debug)]
@@ -26,15 +28,25 @@ pin_project! {
 pub(in crate::server) struct RequestMark {
     deadlines: Arc<Deadlines>,
     has_pending: bool,
+    began: u64,
+    /// Its figures, once its site has answered.
+    counted: Option<CountedRequest>,
 }
 
 impl RequestMark {
     pub(in crate::server) fn new(deadlines: Arc<Deadlines>) -> Self {
-        deadlines.request_began();
         Self {
+            began: deadlines.request_began(),
             deadlines,
             has_pending: false,
+            counted: None,
         }
+    }
+
+    /// Counts the response in these figures.
+    pub(in crate::server) fn counting(mut self, counted: Option<CountedRequest>) -> Self {
+        self.counted = counted;
+        self
     }
 
     fn chunk_done(&mut self) {
@@ -47,7 +59,11 @@ impl RequestMark {
 impl Drop for RequestMark {
     fn drop(&mut self) {
         self.chunk_done();
-        self.deadlines.request_ended();
+        let ended = self.deadlines.request_ended();
+        if let Some(counted) = self.counted.take() {
+            let ended = ended.unwrap_or_else(|| self.deadlines.now());
+            counted.end(ended.saturating_sub(self.began));
+        }
     }
 }
 
@@ -82,9 +98,14 @@ impl<B: Body> Body for TrackedBody<B> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
             this.request.has_pending = true;
             this.request.deadlines.chunk_queued();
+            if let Some(counted) = &this.request.counted {
+                counted.figures().sent(data.remaining());
+            }
         }
         Poll::Ready(frame)
     }

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::deadlines::Deadlines;
 use super::half_close::HalfClose;
 use super::received_bytes::ReceivedBytes;
+use crate::figures::OpenConnection;
 use crate::server::accept::ConnectionSlot;
 
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(in crate::server) struct TrackedStream<S> {
     deadlines: Arc<Deadlines>,
     is_shut_down: bool,
     _slot: ConnectionSlot,
+    _counted: Option<OpenConnection>,
 }
 
 impl<S> TrackedStream<S> {
@@ -45,6 +47,15 @@ impl<S> TrackedStream<S> {
             deadlines,
             is_shut_down: false,
             _slot: slot.into(),
+            _counted: None,
+        }
+    }
+
+    /// Counts the connection as open until the stream is closed.
+    pub(super) fn counted(self, counted: OpenConnection) -> Self {
+        Self {
+            _counted: Some(counted),
+            ..self
         }
     }
 

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::backend_figures::BackendTotals;
 use super::client_share::ClientShare;
 use super::health_state::HealthState;
 use super::in_flight::{InFlight, Lane};
 use super::max_connections::MaxConnections;
 use super::rendezvous::backend_seed;
+use crate::figures::RecentTotals;
 use crate::per_worker::{CachePadded, PerWorker};
 use crate::tasks::Tasks;
 use crate::upstream::address::Address;
 use crate::upstream::connection::Pool;
+use crate::upstream::error::Error;
 use crate::upstream::options::Share;
 
 /// One address to which requests can go. Clones share its state.
@@ -25,6 +29,7 @@ pub struct Backend {
     weight: u16,
     max_connections: Option<MaxConnections>,
     seed: u64,
+    recent: Arc<Mutex<RecentTotals>>,
 }
 
 impl Backend {
@@ -41,6 +46,7 @@ impl Backend {
             weight: 1,
             max_connections: None,
             seed: backend_seed(&address.to_string()),
+            recent: Arc::new(Mutex::new(RecentTotals::new(Instant::now()))),
             address,
         }
     }
@@ -58,6 +64,7 @@ impl Backend {
             weight: 1,
             max_connections: self.max_connections.clone(),
             seed: self.seed,
+            recent: Arc::clone(&self.recent),
         }
     }
 
@@ -97,6 +104,20 @@ impl Backend {
         in_flight(&self.lanes)
     }
 
+    /// Attempts since the start, over all workers.
+    pub(super) fn totals(&self) -> BackendTotals {
+        let mut totals = BackendTotals::default();
+        for lane in &self.lanes {
+            lane.figures().add_to(&mut totals);
+        }
+        totals
+    }
+
+    /// Samples of the attempts of the last minutes.
+    pub(super) fn recent(&self) -> &Mutex<RecentTotals> {
+        &self.recent
+    }
+
     /// `true` if the active health check fails.
     #[must_use]
     pub fn is_down(&self) -> bool {
@@ -122,6 +143,12 @@ impl Backend {
 
     pub(in crate::upstream) fn health_state(&self) -> &Arc<CachePadded<HealthState>> {
         &self.health_state
+    }
+
+    /// Counts an attempt of this worker that has failed, and keeps the reason.
+    pub(in crate::upstream) fn count_failure(&self, worker: usize, error: &Error) {
+        self.lanes[worker].figures().failed();
+        self.health_state.record().failed(error);
     }
 
     /// Records that a request has failed.

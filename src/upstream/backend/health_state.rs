@@ -1,11 +1,14 @@
 //! Health of one backend: active check and passive ejection. Every request reads it. Requests write it only
 //! after a failure and during the recovery from one, so that workers rarely invalidate each other's caches.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::backend_state::BackendState;
+use super::health_record::HealthRecord;
 use super::slow_start::{FULL_SHARE, SlowStart};
 use crate::backoff::spread;
 use crate::upstream::options::BalanceOptions;
@@ -49,6 +52,7 @@ pub(in crate::upstream) struct HealthState {
     max_fails: u16,
     eject_time: Duration,
     slow_start: SlowStart,
+    record: Arc<HealthRecord>,
 }
 
 impl HealthState {
@@ -64,6 +68,7 @@ impl HealthState {
             max_fails: options.max_fails,
             eject_time: options.eject_time,
             slow_start: SlowStart::new(options.slow_start),
+            record: Arc::default(),
         }
     }
 
@@ -80,6 +85,7 @@ impl HealthState {
             ejected_until: copy(&self.ejected_until),
             recovered_at: copy(&self.recovered_at),
             epoch: self.epoch,
+            record: Arc::clone(&self.record),
             ..Self::new(options)
         }
     }
@@ -102,6 +108,28 @@ impl HealthState {
     /// `true` if the backend gets no requests because of failures.
     pub(in crate::upstream) fn is_ejected(&self, now: Instant) -> bool {
         self.marks() & EJECTED != 0 && self.millis(now) < self.ejected_until.load(Ordering::Acquire)
+    }
+
+    /// What is remembered for people.
+    pub(in crate::upstream) fn record(&self) -> &HealthRecord {
+        &self.record
+    }
+
+    /// Returns whether the backend gets requests.
+    pub(super) fn state(&self, now: Instant) -> BackendState {
+        let marks = self.marks();
+        if marks & DOWN != 0 {
+            BackendState::Down
+        } else if marks & EJECTED != 0 {
+            let until = self.ejected_until.load(Ordering::Acquire);
+            BackendState::Ejected(Duration::from_millis(
+                until.saturating_sub(self.millis(now)),
+            ))
+        } else if marks & SLOW_START != 0 {
+            BackendState::SlowStart
+        } else {
+            BackendState::Up
+        }
     }
 
     /// Share of the backend at this time, in thousandths of its weight.
@@ -179,6 +207,7 @@ impl HealthState {
             .compare_exchange(until, next, Ordering::AcqRel, Ordering::Relaxed)
             .ok()?;
         self.ejections.fetch_add(1, Ordering::AcqRel);
+        self.record.ejected();
         self.set(EJECTED);
         Some(length)
     }

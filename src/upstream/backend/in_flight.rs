@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::backend_figures::BackendFigures;
 use super::client_share::{ClientShare, HeldConnection};
 use super::max_connections::LimitSlot;
 use crate::per_worker::CachePadded;
@@ -15,6 +16,7 @@ use crate::upstream::connection::Pool;
 pub(in crate::upstream) struct Lane {
     address: Address,
     in_flight: AtomicUsize,
+    figures: BackendFigures,
     pool: Pool,
 }
 
@@ -24,6 +26,7 @@ impl Lane {
         Arc::new(CachePadded::new(Self {
             address: address.clone(),
             in_flight: AtomicUsize::new(0),
+            figures: BackendFigures::default(),
             pool,
         }))
     }
@@ -36,6 +39,11 @@ impl Lane {
     /// Connections of the worker to the backend.
     pub(in crate::upstream) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Counters of the worker's attempts at the backend.
+    pub(in crate::upstream) fn figures(&self) -> &BackendFigures {
+        &self.figures
     }
 
     /// Number of requests and tunnels in flight from this worker.

@@ -21,6 +21,8 @@ use super::interim::Interims;
 use super::progress_timeout::ProgressTimeout;
 use super::trailers::{announced_trailers, clean_client_trailers};
 use super::upload_progress::{UploadFailure, UploadProgress};
+use crate::figures::RequestFigures;
+use crate::per_worker::CachePadded;
 use crate::tasks::{Shutdown, Tasks};
 use crate::upstream::error::BodyError;
 
@@ -52,6 +54,8 @@ struct Upload {
     own_fields: Vec<Arc<[HeaderName]>>,
     /// Held until the body is dropped.
     guard: Option<UploadGuard>,
+    /// Counts the bytes that arrive.
+    figures: Option<Arc<CachePadded<RequestFigures>>>,
     tasks: Tasks,
 }
 
@@ -79,6 +83,7 @@ impl RequestBody {
             progress: UploadProgress::new(),
             own_fields: Vec::new(),
             guard: None,
+            figures: None,
             tasks: tasks.clone(),
         })))
     }
@@ -116,6 +121,13 @@ impl RequestBody {
         Some(wait.expect_continue())
     }
 
+    /// Counts the bytes of the body that arrive.
+    pub fn count_in(&mut self, figures: &Arc<CachePadded<RequestFigures>>) {
+        if let Some(upload) = &mut self.0 {
+            upload.figures = Some(Arc::clone(figures));
+        }
+    }
+
     /// Sets the receiver of interim responses.
     pub(in crate::upstream) fn set_interims(&mut self, interims: &Interims) {
         if let Some(upload) = &mut self.0 {
@@ -129,6 +141,8 @@ impl RequestBody {
             self.0 = None;
         } else if let Some(upload) = &mut self.0 {
             upload.incoming = Some(ClientBody::Buffered(buffered));
+            // Its bytes were counted when they arrived.
+            upload.figures = None;
             upload.progress = UploadProgress::new();
         }
     }
@@ -223,8 +237,12 @@ impl Upload {
                 }
                 self.progress_timeout.reset();
                 self.progress.record_frame();
+                let len = frame.data_ref().map_or(0, Bytes::len);
+                if let Some(figures) = &self.figures {
+                    figures.received(len);
+                }
                 if let Some(room) = &mut self.room {
-                    let len = frame.data_ref().map_or(0, Bytes::len) as u64;
+                    let len = len as u64;
                     // `Drop` reads the rest, so that the client sees the response.
                     let Some(left) = room.checked_sub(len) else {
                         self.progress.fail(UploadFailure::TooLarge);

@@ -48,7 +48,8 @@ struct Shared {
 /// A connection from the pool, on which a request can be sent.
 #[derive(Debug)]
 pub(in crate::upstream) enum PooledConnection {
-    Http1(Http1Connection),
+    /// A connection for one request, and the time at which it was taken.
+    Http1(Http1Connection, Instant),
     Http2(Http2Connection),
 }
 
@@ -95,7 +96,8 @@ impl Pool {
         {
             return Some(PooledConnection::Http2(http2));
         }
-        self.youngest(server_name).map(PooledConnection::Http1)
+        let (connection, now) = self.youngest(server_name)?;
+        Some(PooledConnection::Http1(connection, now))
     }
 
     /// Tasks of the worker.
@@ -201,7 +203,7 @@ impl Pool {
 
     /// Takes the idle connection for `server_name` that was used last and is still open. Closes the others that it finds
     /// closed or expired.
-    fn youngest(&self, server_name: Option<&HostName>) -> Option<Http1Connection> {
+    fn youngest(&self, server_name: Option<&HostName>) -> Option<(Http1Connection, Instant)> {
         let mut idle = self.0.idle.lock();
         if idle.is_empty() {
             return None;
@@ -217,7 +219,7 @@ impl Pool {
                 continue;
             }
             if connection.check() {
-                return Some(idle.remove(index).connection);
+                return Some((idle.remove(index).connection, now));
             }
             idle.remove(index);
         }

@@ -215,7 +215,7 @@ impl Dialer {
         }
         let header_case = self.http.header_case;
         let connection = Http1Connection::new(stream, header_case, needs.server_name);
-        let mut lease = Http1Lease::fresh(connection, in_flight);
+        let mut lease = Http1Lease::fresh(connection, in_flight, Instant::now());
         if needs.proxy_header.is_some() {
             lease.make_private();
         }

@@ -3,15 +3,13 @@
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Poll, ready};
-use std::time::Duration;
 
 use futures_util::future::Either;
 use http::header::WWW_AUTHENTICATE;
 use http::{Request, Response, StatusCode};
-use tokio::time::Instant;
 
-use super::bound_connections::BoundConnections;
 use super::connection_login::has_connection_login;
+use super::exchange_terms::ExchangeTerms;
 use super::failure::Failure;
 use super::http2_exchange::exchange_http2;
 use super::lease::{Http1Lease, Lease};
@@ -20,17 +18,6 @@ use super::response_timeout::poll_overdue;
 use crate::http1::{self, ExchangeError, ResponseHead};
 use crate::upstream::body::{InterimListener, RequestBody};
 use crate::upstream::error::{BodyError, Error};
-
-/// Terms of one exchange.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::upstream) struct ExchangeTerms<'c> {
-    /// Maximum time without progress until the head of the response.
-    pub(in crate::upstream) limit: Duration,
-    /// Connections that belong to the client's connection; `None` if it carries requests of many users.
-    pub(in crate::upstream) bound: Option<&'c BoundConnections>,
-    /// `true` if the request has a login for its connection.
-    pub(in crate::upstream) has_connection_login: bool,
-}
 
 /// Sends `request` and returns the response when its head has arrived. Fails if the backend makes no progress in
 /// time. Dropping the future closes an HTTP/1.1 connection, or resets the HTTP/2 stream.
@@ -42,7 +29,7 @@ pub(in crate::upstream) fn exchange(
     match lease {
         Lease::Http1(lease) => Either::Left(exchange_http1(lease, request, terms)),
         // Boxed, so that it does not enlarge the future of an HTTP/1.1 exchange.
-        Lease::Http2(lease) => Either::Right(Box::pin(exchange_http2(lease, request, terms.limit))),
+        Lease::Http2(lease) => Either::Right(Box::pin(exchange_http2(lease, request, terms))),
     }
 }
 
@@ -59,7 +46,8 @@ async fn exchange_http1(
         return Err(unsent(request, lease));
     }
     lease.connection().http_mut().send(request);
-    lease.connection().timer().reset(Instant::now() + limit);
+    let began = lease.began();
+    lease.connection().timer().reset(began + limit);
     let mut is_due = false;
     let outcome = poll_fn(|cx| {
         loop {
@@ -80,6 +68,7 @@ async fn exchange_http1(
     });
     match outcome.await {
         Some(Ok(head)) => {
+            terms.count(lease.in_flight().lane(), head.status(), began);
             if terms.has_connection_login || asks_for_connection_login(&head) {
                 lease.bind(terms.bound);
             }

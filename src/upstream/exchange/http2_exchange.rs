@@ -4,14 +4,14 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
-use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
+use super::exchange_terms::ExchangeTerms;
 use super::failure::Failure;
 use super::lease::Http2Lease;
 use super::response_body::ResponseBody;
@@ -22,12 +22,13 @@ use crate::upstream::connection::{to_http1, to_http2};
 use crate::upstream::error::Error;
 
 /// Sends `request` on a new stream and returns the response when its head has arrived. Fails if the backend makes no
-/// progress for `limit`. Dropping the future resets the stream.
+/// progress for the limit in `terms`. Dropping the future resets the stream.
 pub(super) async fn exchange_http2(
     mut lease: Http2Lease,
     mut request: Request<RequestBody>,
-    limit: Duration,
+    terms: ExchangeTerms<'_>,
 ) -> Result<Response<ResponseBody>, Failure> {
+    let limit = terms.limit;
     let guard: UploadGuard = lease.slot().clone();
     request.body_mut().hold(Some(guard));
     let progress = request.body().progress();
@@ -36,7 +37,8 @@ pub(super) async fn exchange_http2(
     let request = to_http2(request, address, address.protocol() == Protocol::Https);
     let mut sender = lease.slot().sender();
     let mut head = pin!(sender.try_send_request(request));
-    let mut timer = pin!(sleep(limit));
+    let began = Instant::now();
+    let mut timer = pin!(sleep_until(began + limit));
     let outcome = poll_fn(|cx| {
         if let Poll::Ready(outcome) = head.as_mut().poll(cx) {
             return Poll::Ready(Some(outcome));
@@ -46,6 +48,7 @@ pub(super) async fn exchange_http2(
     });
     match outcome.await {
         Some(Ok(response)) => {
+            terms.count(lease.in_flight().lane(), response.status(), began);
             lease.hold(progress.map(UploadProgress::answered));
             Ok(receive(response, lease))
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::bound_connections::{Bound, BoundConnections, BoundList};
 use crate::http1::{Connection, Upgraded};
 use crate::upstream::address::Address;
@@ -21,8 +23,8 @@ impl Lease {
     /// A lease of a pooled connection.
     pub(in crate::upstream) fn reused(pooled: PooledConnection, in_flight: InFlight) -> Self {
         match pooled {
-            PooledConnection::Http1(connection) => {
-                Self::Http1(Http1Lease::reused(connection, in_flight))
+            PooledConnection::Http1(connection, now) => {
+                Self::Http1(Http1Lease::reused(connection, in_flight, now))
             }
             PooledConnection::Http2(http2) => Self::Http2(Http2Lease::new(http2, in_flight, true)),
         }
@@ -58,6 +60,8 @@ impl Lease {
 pub(in crate::upstream) struct Http1Lease {
     connection: Http1Connection,
     in_flight: InFlight,
+    /// Time at which the request got the connection.
+    began: Instant,
     is_reused: bool,
     is_last: bool,
     /// `true` if no request of another client may use the connection.
@@ -67,16 +71,18 @@ pub(in crate::upstream) struct Http1Lease {
 }
 
 impl Http1Lease {
-    fn reused(connection: Http1Connection, in_flight: InFlight) -> Self {
-        let mut lease = Self::fresh(connection, in_flight);
-        lease.is_reused = true;
-        lease
+    fn reused(connection: Http1Connection, in_flight: InFlight, now: Instant) -> Self {
+        Self {
+            is_reused: true,
+            ..Self::fresh(connection, in_flight, now)
+        }
     }
 
-    pub(super) fn fresh(connection: Http1Connection, in_flight: InFlight) -> Self {
+    pub(super) fn fresh(connection: Http1Connection, in_flight: InFlight, now: Instant) -> Self {
         Self {
             connection,
             in_flight,
+            began: now,
             is_reused: false,
             is_last: false,
             is_private: false,
@@ -91,9 +97,10 @@ impl Http1Lease {
         owner: &BoundList,
     ) -> Self {
         in_flight.hold(bound.held);
-        let mut lease = Self::reused(bound.connection, in_flight);
-        lease.owner = Some(owner.clone());
-        lease
+        Self {
+            owner: Some(owner.clone()),
+            ..Self::reused(bound.connection, in_flight, Instant::now())
+        }
     }
 
     /// Leaves the connection to the client's connection, because its user may be logged in on it. If this is not
@@ -112,6 +119,11 @@ impl Http1Lease {
     /// State of the exchange.
     pub(super) fn http(&self) -> &Connection<BackendStream, RequestBody> {
         self.connection.http()
+    }
+
+    /// Time at which the request got the connection.
+    pub(super) fn began(&self) -> Instant {
+        self.began
     }
 
     pub(super) fn is_reused(&self) -> bool {

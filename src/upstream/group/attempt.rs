@@ -2,6 +2,7 @@
 
 use http::Request;
 use tokio::time::{Instant, timeout_at};
+use tracing::debug;
 
 use super::backend_set::BackendSet;
 use super::selected_backend::{Selected, Selection};
@@ -153,6 +154,23 @@ impl Attempts<'_> {
             }),
             None => Err(Selected { backend, in_flight }),
         }
+    }
+
+    /// Records that no connection to a backend could be opened.
+    pub(super) fn note_failed_connection(&mut self, backend: usize, error: &Error) {
+        let worker = self.selection.caller.worker;
+        self.backends.count_failure(backend, worker, error);
+        self.selection.tried.push(backend);
+    }
+
+    /// Records that the request goes on at another backend than this one.
+    pub(super) fn note_next_backend(&self, backend: usize, error: &Error) {
+        debug!(
+            error = error as &dyn std::error::Error,
+            "connection failed; trying another backend"
+        );
+        let worker = self.selection.caller.worker;
+        self.backends.count_retry(backend, worker);
     }
 
     /// `true` if there is another backend that the request may try.

@@ -193,6 +193,16 @@ impl BackendSet {
         self.backends.len() > 1
     }
 
+    /// Counts a failed attempt of this worker at a backend. Whether the backend is at fault is recorded on its own.
+    pub(super) fn count_failure(&self, backend: usize, worker: usize, error: &Error) {
+        self.backends[backend].count_failure(worker, error);
+    }
+
+    /// Counts a request that is sent again after an attempt of this worker has failed at a backend.
+    pub(super) fn count_retry(&self, backend: usize, worker: usize) {
+        self.backends[backend].lane(worker).figures().retried();
+    }
+
     /// Records that a backend has failed a request.
     pub(super) fn record_failure(&self, backend: usize) {
         if self.has_others() {

@@ -132,6 +132,9 @@ impl HealthCheck {
             let Some(health_state) = health_state.upgrade() else {
                 return;
             };
+            let failure = outcome.as_ref().err();
+            let failure = failure.map(|error| error as &dyn std::error::Error);
+            health_state.record().checked(failure);
             if outcome.as_ref().is_err_and(CheckError::is_own_shortage) {
                 warn!(backend = %self.address, "health check not possible: the proxy has no file descriptor or port left");
             } else if let Some(is_up) = streak.record(outcome.is_ok(), &self.health) {
@@ -182,6 +185,7 @@ impl HealthCheck {
             limit: self.health.timeout,
             bound: None,
             has_connection_login: false,
+            figures: None,
         };
         let exchanged = exchange(lease, self.request(), terms);
         let response = exchanged.await.map_err(|failure| failure.error)?;

@@ -13,7 +13,9 @@ mod retry_budget;
 mod selected_backend;
 mod settings;
 mod upstream;
+mod upstream_status;
 mod weight_ratios;
 
 pub use selected_backend::Caller;
 pub use upstream::Upstream;
+pub use upstream_status::UpstreamStatus;

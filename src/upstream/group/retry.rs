@@ -51,7 +51,9 @@ impl Retry {
         let is_untouched = is_silent || is_unprocessed;
         // The backend may have closed an idle connection just now, which is not a failure.
         let is_stale = needs_http1 || (failed.is_reused && is_untouched);
+        let worker = attempts.selection.caller.worker;
         if !is_stale {
+            attempts.backends.count_failure(backend, worker, &error);
             attempts.backends.record_failure(backend);
         }
         let Some(request) = unsent.or_else(|| failed.copy.filter(|_| is_untouched)) else {
@@ -59,6 +61,7 @@ impl Retry {
         };
         if is_stale {
             // Other idle connections may have been closed too, so this attempt needs a new one.
+            attempts.backends.count_retry(backend, worker);
             let selected = Selected { backend, in_flight };
             return Ok(Self::NewConnection(request, selected));
         }
@@ -68,6 +71,7 @@ impl Retry {
             return Err(error);
         }
         attempts.retries += 1;
+        attempts.backends.count_retry(backend, worker);
         debug!(
             error = &error as &dyn std::error::Error,
             "attempt failed; trying another backend"

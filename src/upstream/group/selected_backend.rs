@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::figures::RequestFigures;
 use crate::upstream::backend::{ClientShare, InFlight};
 use crate::upstream::exchange::BoundConnections;
 
@@ -31,6 +32,8 @@ pub struct Caller<'c> {
     ///
     /// [`Upstream::uses_cookies`]: super::Upstream::uses_cookies
     pub is_secure: bool,
+    /// Figures that count the time until the head of the response.
+    pub figures: Option<&'c RequestFigures>,
 }
 
 /// Facts about one request that the selection depends on.

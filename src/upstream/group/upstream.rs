@@ -6,7 +6,6 @@ use http::header::{TRAILER, UPGRADE};
 use http::{Request, Response};
 use http_body::Body as _;
 use tokio::time::Instant;
-use tracing::debug;
 
 use super::attempt::{Attempt, Attempts, FailedAttempt};
 use super::backend_fields::BackendFields;
@@ -200,6 +199,7 @@ impl Upstream {
                 limit,
                 bound: caller.bound,
                 has_connection_login: caller.has_connection_login,
+                figures: caller.figures,
             };
             let failure = match exchange(lease, request, terms).await {
                 Ok(response) => {
@@ -316,17 +316,14 @@ impl Upstream {
             } else if error.is_fault() {
                 attempts.backends.record_failure(backend);
             }
-            attempts.selection.tried.push(backend);
+            attempts.note_failed_connection(backend, &error);
             if !attempts.may_try_another() {
                 return Err(error);
             }
             let Ok(next) = self.select(attempts).await else {
                 return Err(error);
             };
-            debug!(
-                error = &error as &dyn std::error::Error,
-                "connection failed; trying another backend"
-            );
+            attempts.note_next_backend(backend, &error);
             match attempts.reuse(next) {
                 Ok(attempt) => return Ok(attempt.blaming(&suspects, attempts)),
                 Err(next) => selected = next,
@@ -433,6 +430,7 @@ mod tests {
             has_connection_login: false,
             dav_destination: None,
             is_secure: true,
+            figures: None,
         };
         let request = Request::new(RequestBody::empty());
         let backends = current(upstream);

@@ -9,6 +9,7 @@ pub(crate) mod open_files;
 pub(crate) mod output_lines;
 pub(crate) mod ports;
 pub(crate) mod process_status;
+pub(crate) mod promtool;
 pub(crate) mod proxy;
 pub(crate) mod service;
 pub(crate) mod skip;

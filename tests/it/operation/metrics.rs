@@ -17,14 +17,26 @@ const LOCAL: [&str; 6] = [
 ];
 
 /// Address of the metrics of a proxy that was given port 0.
-async fn address(proxy: &mut Proxy) -> SocketAddr {
+pub(super) async fn address(proxy: &mut Proxy) -> SocketAddr {
     let line = proxy.logged("serving metrics").await;
     let (_, address) = line.split_once("address=").unwrap();
     address.trim().parse().unwrap()
 }
 
-async fn metrics(address: SocketAddr) -> String {
-    ask(address, "GET /metrics HTTP/1.1\r\nhost: metrics\r\n\r\n").await
+/// The page for Prometheus, with its head.
+pub(super) async fn metrics(address: SocketAddr) -> String {
+    let accept = "accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.3";
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: metrics\r\n{accept}\r\n\r\n");
+    ask(address, request).await
+}
+
+/// The page for clients that say nothing about formats.
+pub(super) async fn plain_metrics(address: SocketAddr) -> String {
+    let answer = ask(address, "GET /metrics HTTP/1.1\r\nhost: metrics\r\n\r\n").await;
+    let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    assert_eq!(header(head, "content-type"), Some(kind), "{head}");
+    page.to_owned()
 }
 
 const UNKNOWN: &str = "GET / HTTP/1.1\r\nhost: example.org\r\nconnection: close\r\n\r\n";

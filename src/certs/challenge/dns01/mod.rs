@@ -2,10 +2,11 @@
 //! it, and removes it in every case at the end of the attempt.
 //!
 //! ```text
-//! solver -> { provider <- exec | rfc2136 | cloudflare | journaled_provider -> record_journal } + propagation -> resolver
+//! solver -> { provider <- exec | rfc2136 | cloudflare | counted_provider | journaled_provider -> record_journal } + propagation -> resolver
 //! ```
 
 mod cloudflare;
+mod counted_provider;
 mod error;
 mod exec;
 mod journaled_provider;
@@ -19,6 +20,7 @@ mod rfc2136;
 mod solver;
 
 pub use cloudflare::Cloudflare;
+pub use counted_provider::{CountedProvider, DnsUpdates};
 pub use error::{CloudflareFault, Dns01Error, HookFault, UpdateFault};
 pub use exec::ExecHook;
 pub use options::{
