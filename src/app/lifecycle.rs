@@ -54,38 +54,24 @@ impl App {
     pub async fn start(config: &Config, inherited: Inherited) -> Result<Self, Error> {
         let max_connections = open_file_limit::raise(Workers::count());
         let opened = Opened::open(config, inherited, max_connections)?;
-        let (shared, admin, plan) = (opened.shared, opened.admin, opened.plan);
-        let system = SystemRoots::default();
-        let draft = Draft::build(config.clone(), &shared, system, Basis::First(plan))?;
+        let (shared, admin) = (opened.shared, opened.admin);
+        let (system, basis) = (SystemRoots::default(), Basis::First(opened.plan));
+        let draft = Draft::build(config.clone(), &shared, system, basis)?;
         let (built, pairs, listeners) = (draft.built, draft.pairs, draft.listeners);
         built.issuance.open(config, None).await?;
         let pairs = pairs.serve(Arc::clone(&shared.cache), &shared.background);
         let manager = start_manager(&shared, built.issuance.rules());
         let problem_watch = watch_problems(&shared, config, &manager, draft.watched)?;
         let acceptor = first_acceptor(&shared, &built, &manager)?;
-        let current_router = CurrentRouter::new(&built.routing.router, shared.context.workers);
-        current_router.replace(&built.routing.router, built.access_log.as_ref());
-        let permits = Arc::new(Semaphore::new(max_connections));
+        let router = &built.routing.router;
+        let current_router = CurrentRouter::new(router, shared.context.workers);
+        current_router.replace(router, built.access_log.as_ref());
         let open = listeners.listeners();
         shared.context.listen_addresses.set(open.addresses());
         let open_listeners = Arc::new(ArcSwap::from_pointee(open.statuses()));
-        let stats = admin::Stats {
-            started: Instant::now(),
-            started_at: SystemTime::now(),
-            permits: Arc::clone(&permits),
-            max_connections,
-            current_router: Arc::clone(&current_router),
-            listeners: Arc::clone(&open_listeners),
-            refusals: shared.refusals.clone(),
-            figures: shared.figures.clone(),
-            dns_updates: shared.dns_updates.clone(),
-            reloads: shared.reloads.clone(),
-            manager: manager.clone(),
-        };
-        let admin = admin.serve(stats);
         let connections = Tasks::new();
         let state = ServerState {
-            permits,
+            permits: Arc::new(Semaphore::new(max_connections)),
             connections: connections.clone(),
             tokens: Arc::clone(&shared.tokens),
             current_router: Arc::clone(&current_router),
@@ -93,9 +79,16 @@ impl App {
             figures: shared.figures.clone(),
             accept_failure_log: Arc::default(),
         };
+        let admin = admin.serve(stats(
+            &shared,
+            &state,
+            max_connections,
+            &manager,
+            &open_listeners,
+        ));
         let workers = Workers::start().map_err(Error::Runtime)?;
-        let runtimes = workers.runtimes();
-        let listeners = Listeners::start(built.listen(), state, acceptor, listeners, runtimes);
+        let (listen, runtimes) = (built.listen(), workers.runtimes());
+        let listeners = Listeners::start(listen, state, acceptor, listeners, runtimes);
         let app = Self {
             shared,
             built: Arc::new(built),
@@ -334,6 +327,29 @@ fn first_acceptor(
         challenges: Arc::clone(&shared.challenges),
         rules: acceptor_rules(built.listen(), &built.routing.tls),
     })?)
+}
+
+/// Returns the sources of statistics.
+fn stats(
+    shared: &SharedState,
+    state: &ServerState,
+    max_connections: usize,
+    manager: &CertManager,
+    listeners: &Arc<ArcSwap<Vec<ListenerStatus>>>,
+) -> admin::Stats {
+    admin::Stats {
+        started: Instant::now(),
+        started_at: SystemTime::now(),
+        permits: Arc::clone(&state.permits),
+        max_connections,
+        current_router: Arc::clone(&state.current_router),
+        listeners: Arc::clone(listeners),
+        refusals: shared.refusals.clone(),
+        figures: shared.figures.clone(),
+        dns_updates: shared.dns_updates.clone(),
+        reloads: shared.reloads.clone(),
+        manager: manager.clone(),
+    }
 }
 
 fn watch_problems(

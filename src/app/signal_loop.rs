@@ -197,13 +197,15 @@ async fn until_end(app: &mut App, process: &Process<'_>, requests: &mut Requests
             }
             continue;
         };
-        let mut working = pin!(carry_out(job, app, process));
-        let end = loop {
-            tokio::select! {
-                end = &mut working => break end,
-                end = requests.next() => if end.is_some() {
-                    break end;
-                },
+        let end = {
+            let mut working = pin!(carry_out(job, app, process));
+            loop {
+                tokio::select! {
+                    end = &mut working => break end,
+                    end = requests.next() => if end.is_some() {
+                        break end;
+                    },
+                }
             }
         };
         if let Some(end) = end {

@@ -175,8 +175,7 @@ impl Http {
                 let answer = handler.call(request, None);
                 async { Ok::<_, Infallible>(answer.await) }
             });
-            let deadlines = Arc::clone(&deadlines);
-            let http1 = Http1::new(&self.http1, stream, service, deadlines);
+            let http1 = Http1::new(&self.http1, stream, service, Arc::clone(&deadlines));
             Either::Right(Box::pin(http1))
         };
         async move {

@@ -1,5 +1,6 @@
 //! `proxy status`: the state of a running proxy.
 
+use std::net::SocketAddr;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -91,10 +92,16 @@ async fn open_connections_are_counted_until_they_are_closed() {
     soon(emptied).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn status_says_which_backends_are_out_and_why() {
-    // Given two sites. One has a backend that refuses connections, beside one that answers 500. The other has one that is
-    // well.
+/// A proxy with two sites, each asked once. `a.localhost` has a backend that refuses connections, beside one that answers 500.
+/// `b.localhost` has one that is well.
+struct BackendsOut {
+    proxy: Proxy,
+    dead: SocketAddr,
+    broken: Origin,
+    app: App,
+}
+
+async fn backends_out() -> BackendsOut {
     let app = App::start().await;
     let broken = Origin::answering("HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n").await;
     let dead = refusing_address().await;
@@ -119,6 +126,22 @@ async fn status_says_which_backends_are_out_and_why() {
     client.get(proxy.https(), "a.localhost", "/").await;
     client.get(proxy.https(), "b.localhost", "/").await;
     soon(async { while status(&proxy).await["site_traffic"][1]["requests"] != 1 {} }).await;
+    BackendsOut {
+        proxy,
+        dead,
+        broken,
+        app,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_says_which_backends_are_out_and_why() {
+    let BackendsOut {
+        proxy,
+        dead,
+        broken,
+        app,
+    } = backends_out().await;
 
     // When the operator asks, then the page names the backends and the reasons.
     let told = page(&proxy, &[]).await;
@@ -154,8 +177,14 @@ async fn status_says_which_backends_are_out_and_why() {
         told.lines().all(|line| line.chars().count() <= 100),
         "{told}"
     );
+}
 
-    // And a page about one site has nothing of the other, nor of the process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_of_one_site_has_nothing_of_the_others_nor_of_the_process() {
+    let BackendsOut {
+        proxy, dead, app, ..
+    } = backends_out().await;
+
     let told = page(&proxy, &["b.localhost"]).await;
     assert!(told.contains(&app.address.to_string()), "{told}");
     assert!(

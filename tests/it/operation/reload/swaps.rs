@@ -1,6 +1,7 @@
 //! Reloads under load: no request is lost, and running exchanges end as they began.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -176,18 +177,21 @@ async fn reloads_do_not_grow_the_memory() {
     };
     let mut proxy = ProxySetup::new().proxyfile(&text(0)).start().await;
     let at_start = proxy.memory();
-    for version in 1..10 {
-        proxy.reload(&text(version)).await;
-    }
-    let before = proxy.memory();
-    // While it reloads, it has the old configuration and the new one, with their texts.
+    // The allocator gives memory back when it gets to it, so a single look may see more than what stays.
+    let mut least_after = async |versions: Range<usize>| {
+        let mut least = u64::MAX;
+        for version in versions {
+            let line = proxy.reload(&text(version)).await;
+            assert!(line.contains("configuration reloaded"), "{line}");
+            least = least.min(proxy.memory());
+        }
+        least
+    };
+    let before = least_after(1..10).await;
+    let after = least_after(10..60).await;
+    // Each router that stayed in memory would take more than 3 MiB. While it reloads, the proxy has two of them.
     let first = before.saturating_sub(at_start);
-    assert!(first < 20 * 1024, "{first} KiB by the first reloads");
-    for version in 10..60 {
-        let line = proxy.reload(&text(version)).await;
-        assert!(line.contains("configuration reloaded"), "{line}");
-    }
-    // Each router that stayed in memory would take more than 3 MiB. All fifty together may take less than two of them.
-    let grown = proxy.memory().saturating_sub(before);
+    assert!(first < 12 * 1024, "{first} KiB by the first reloads");
+    let grown = after.saturating_sub(before);
     assert!(grown < 5 * 1024, "{grown} KiB");
 }
