@@ -17,6 +17,7 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use url::form_urlencoded::byte_serialize;
 
+use super::checks::{CheckReport, CheckRequest, RehearsalRequest};
 use super::error::Error;
 use super::response::{Done, Page, Refused, Reloaded, Report, RevokeRequest, Status, Stopped};
 
@@ -93,6 +94,18 @@ impl Client {
     /// Reloads the configuration of the proxy. Returns what has changed.
     pub async fn reload(&self) -> Result<Reloaded, Error> {
         self.ask(Method::POST, "/reload").await
+    }
+
+    /// Has the proxy check what must hold for these names, or for all configured ones if there are none.
+    pub async fn check(&self, names: Vec<String>) -> Result<CheckReport, Error> {
+        let body = serde_json::to_vec(&CheckRequest { names }).unwrap_or_default();
+        self.send(Method::POST, "/doctor", body.into()).await
+    }
+
+    /// Has the proxy order certificates at staging CAs, and throw them away.
+    pub async fn rehearse(&self, request: &RehearsalRequest) -> Result<CheckReport, Error> {
+        let body = serde_json::to_vec(request).unwrap_or_default();
+        self.send(Method::POST, "/rehearse", body.into()).await
     }
 
     /// Stops the proxy, and waits until its process has ended.

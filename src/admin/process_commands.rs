@@ -2,6 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::checks::{CheckReport, RehearsalRequest};
 use super::error::Error;
 use super::response::{Reloaded, Stopped};
 
@@ -13,6 +14,10 @@ const WAITING: usize = 8;
 pub enum ProcessCommand {
     /// Read the configuration again.
     Reload(oneshot::Sender<Result<Reloaded, Error>>),
+    /// Check what must hold for these names, or for all configured ones if there are none.
+    Check(Vec<String>, oneshot::Sender<CheckReport>),
+    /// Order certificates at staging CAs, and throw them away.
+    Rehearse(RehearsalRequest, oneshot::Sender<CheckReport>),
     /// Stop, after running requests have ended.
     Stop(oneshot::Sender<Stopped>),
 }
@@ -31,6 +36,16 @@ impl ProcessCommands {
 
     pub(super) async fn reload(&self) -> Result<Reloaded, Error> {
         self.result_of(ProcessCommand::Reload).await?
+    }
+
+    pub(super) async fn check(&self, names: Vec<String>) -> Result<CheckReport, Error> {
+        self.result_of(|asker| ProcessCommand::Check(names, asker))
+            .await
+    }
+
+    pub(super) async fn rehearse(&self, request: RehearsalRequest) -> Result<CheckReport, Error> {
+        self.result_of(|asker| ProcessCommand::Rehearse(request, asker))
+            .await
     }
 
     pub(super) async fn stop(&self) -> Result<Stopped, Error> {

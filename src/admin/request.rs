@@ -25,6 +25,10 @@ pub(super) enum AdminRequest {
     Rollover,
     /// `POST /reload`
     Reload,
+    /// `POST /doctor` with names in its body
+    Doctor,
+    /// `POST /rehearse` with names and a CA in its body
+    Rehearse,
     /// `POST /stop`
     Stop,
 }
@@ -41,6 +45,8 @@ impl AdminRequest {
             ["certificates", name, "revoke"] => (Method::POST, Self::Revoke(decoded(name))),
             ["account", "rollover"] => (Method::POST, Self::Rollover),
             ["reload"] => (Method::POST, Self::Reload),
+            ["doctor"] => (Method::POST, Self::Doctor),
+            ["rehearse"] => (Method::POST, Self::Rehearse),
             ["stop"] => (Method::POST, Self::Stop),
             _ => return Err(Error::NoResource(path.to_owned())),
         };
@@ -118,6 +124,7 @@ mod tests {
             ("GET", "/certificates/a.example/renew", "only POST"),
             ("GET", "/reload", "only POST"),
             ("GET", "/stop", "only POST"),
+            ("GET", "/doctor", "only POST"),
             ("GET", "/", "no resource /"),
             (
                 "GET",

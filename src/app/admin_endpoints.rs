@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::storage::Owner;
 use crate::tasks::Tasks;
 
-/// The open sockets. Connections wait until [`Self::serve`] is called.
-#[derive(Debug)]
+/// The open sockets, if any. Connections wait until [`Self::serve`] is called.
+#[derive(Debug, Default)]
 pub(super) struct AdminEndpoints {
     socket: Option<Socket>,
     metrics: Option<TcpListener>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
@@ -13,13 +13,17 @@ use tracing::info;
 use super::admin_endpoints::{AdminEndpoints, RunningAdmin};
 use super::built_config::{BuiltConfig, Draft, Running};
 use super::certificates::ServedPairs;
+use super::doctor::{Doctor, DoctorParts, RunningProxy};
 use super::listeners::{BoundListener, BoundListeners, Listeners, ServerState, acceptor_rules};
 use super::problems::{ProblemWatch, WatchedConfig};
+use super::rehearsal::Rehearsal;
 use super::shared_state::SharedState;
 use super::shutdown::Shutdown;
 use super::workers::Workers;
 use super::{Error, open_file_limit};
-use crate::admin::{self, ListenerStatus, ProcessCommand, Stopped};
+use crate::admin::{
+    self, CheckReport, CheckResult, ListenerStatus, ProcessCommand, RehearsalRequest, Stopped,
+};
 use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigChanges, ConfigFile};
 use crate::proxy::CurrentRouter;
@@ -51,6 +55,32 @@ impl App {
         let max_connections = open_file_limit::raise(Workers::count());
         let shared = SharedState::open(config, max_connections)?;
         let admin = AdminEndpoints::open(config)?;
+        Self::start_in(shared, config, admin, max_connections).await
+    }
+
+    /// Accepts connections on the addresses of `config` to answer the challenges of `shared`, and for nothing else: there is
+    /// no site and no admin socket. The storage of `shared` must be a temporary one.
+    pub(super) async fn start_for_challenges(
+        shared: SharedState,
+        config: &Config,
+    ) -> Result<Self, Error> {
+        let mut config = Config {
+            sites: Vec::new(),
+            access_log: None,
+            on_problem: None,
+            ..config.clone()
+        };
+        config.limits.drain_timeout = Duration::ZERO;
+        let max_connections = open_file_limit::raise(Workers::count());
+        Self::start_in(shared, &config, AdminEndpoints::default(), max_connections).await
+    }
+
+    async fn start_in(
+        shared: SharedState,
+        config: &Config,
+        admin: AdminEndpoints,
+        max_connections: usize,
+    ) -> Result<Self, Error> {
         let draft = Draft::build(config.clone(), &shared, SystemRoots::default(), None)?;
         let (built, pairs, listeners) = (draft.built, draft.pairs, draft.listeners);
         built.issuance.open(config, None).await?;
@@ -186,6 +216,56 @@ impl App {
             .replace(&built.routing.router, built.access_log.as_ref());
         self.listeners.replace(listen, listeners);
         self.built = Arc::new(built);
+    }
+
+    /// Checks what must hold for `names`, beside everything else, and tells `asker`.
+    pub fn check(&self, names: Vec<String>, asker: oneshot::Sender<CheckReport>) {
+        let listeners = self.open_listeners.load_full();
+        let held = listeners.iter().map(|listener| {
+            let ListenerStatus {
+                protocol, address, ..
+            } = listener;
+            CheckResult::ok(
+                "ports",
+                format!("the running proxy accepts {protocol} on {address}"),
+            )
+        });
+        let doctor = Doctor::new(DoctorParts {
+            config: self.built.config.clone(),
+            rules: self.built.issuance.rules(),
+            shared: &self.shared,
+            upstreams: self.built.context.clone(),
+            listeners: held.collect(),
+            running: Some(RunningProxy {
+                manager: self.manager.clone(),
+                listeners: listeners.to_vec(),
+            }),
+        });
+        self.examine(asker, async move { Ok(doctor?.run(&names).await) });
+    }
+
+    /// Orders certificates at staging CAs, beside everything else, and tells `asker` the results.
+    pub fn rehearse(&self, request: RehearsalRequest, asker: oneshot::Sender<CheckReport>) {
+        let rehearsal = Rehearsal::new(&self.built.config, request, &self.shared);
+        self.examine(asker, async move { Ok(rehearsal?.run().await) });
+    }
+
+    /// Runs `work` until it has a report, or until nobody waits for that.
+    fn examine(
+        &self,
+        mut asker: oneshot::Sender<CheckReport>,
+        work: impl Future<Output = Result<CheckReport, Error>> + Send + 'static,
+    ) {
+        self.admin.tasks.spawn(async move {
+            let report = tokio::select! {
+                report = work => report,
+                () = asker.closed() => return,
+            };
+            let failed = |error: Error| CheckReport {
+                checks: vec![CheckResult::fail("process", error)],
+            };
+            let _ = asker.send(report.unwrap_or_else(failed));
+        });
     }
 
     /// Opens the file of the access log again, after it was moved.

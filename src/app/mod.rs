@@ -1,12 +1,14 @@
 //! The composition root: builds the two towers from a configuration, runs them, reloads them and drains them.
 //!
 //! ```text
-//! signal_loop -> lifecycle -> { listeners, admin_endpoints, built_config, shutdown } -> { certificates, routing } -> shared_state
+//! { signal_loop, standalone } -> lifecycle -> { doctor, listeners, admin_endpoints, built_config, shutdown }
+//!     -> { certificates, routing } -> shared_state
 //! ```
 
 mod admin_endpoints;
 mod built_config;
 mod certificates;
+mod doctor;
 mod error;
 mod lifecycle;
 mod listeners;
@@ -14,11 +16,13 @@ mod logging;
 mod offline;
 mod open_file_limit;
 mod problems;
+mod rehearsal;
 mod routing;
 mod shared_state;
 mod shutdown;
 mod signal_loop;
 mod signals;
+mod standalone;
 mod workers;
 
 pub use built_config::check;
@@ -27,3 +31,4 @@ pub use error::Error;
 pub use lifecycle::App;
 pub use offline::{open_operations, open_revocation};
 pub use signal_loop::run;
+pub use standalone::{check_standalone, rehearse_standalone};

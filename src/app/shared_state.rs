@@ -37,8 +37,18 @@ pub(super) struct SharedState {
 impl SharedState {
     /// Opens storage. Backends may have `max_connections` connections in total.
     pub(super) fn open(config: &Config, max_connections: usize) -> Result<Self, Error> {
-        Ok(Self {
-            storage: open_storage(config)?,
+        let storage = open_storage(config)?;
+        Ok(Self::with_storage(storage, config, max_connections))
+    }
+
+    /// State over a storage that is open already.
+    pub(super) fn with_storage(
+        storage: Arc<dyn Storage>,
+        config: &Config,
+        max_connections: usize,
+    ) -> Self {
+        Self {
+            storage,
             cache: Arc::new(CertCache::new(CACHED_CERTIFICATES)),
             tokens: Arc::new(Http01Tokens::new()),
             challenges: Arc::new(TlsAlpn01Certificates::new()),
@@ -47,7 +57,7 @@ impl SharedState {
             background: Tasks::at_home(),
             records: Tasks::at_home(),
             logs: Tasks::at_home(),
-        })
+        }
     }
 
     pub(super) fn certificate_records(&self) -> CertificateStore {

@@ -1,7 +1,6 @@
 //! The process around a running proxy: its runtime, the ready line, and what each signal and each command does.
 
 use std::collections::VecDeque;
-use std::error::Error as _;
 use std::io::Write;
 use std::mem;
 use std::pin::pin;
@@ -10,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
+use super::error::with_causes;
 use super::listeners::{BoundListener, BoundListeners};
 use super::logging::{self, Log, WHOLE};
 use super::signals::Signals;
@@ -43,6 +43,7 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<
         commands: app.take_commands(),
         signals,
         reloads: VecDeque::new(),
+        examinations: Vec::new(),
         must_reopen: false,
     };
     let (name, asker) = match until_stopped(&mut app, file, log, &mut requests).await {
@@ -84,6 +85,8 @@ struct Requests {
     commands: mpsc::Receiver<ProcessCommand>,
     /// Reloads that wait for the one before them.
     reloads: VecDeque<ReloadAsker>,
+    /// Checks and rehearsals that wait to begin.
+    examinations: Vec<ProcessCommand>,
     /// `true` if the file of the access log was moved.
     must_reopen: bool,
 }
@@ -99,6 +102,9 @@ impl Requests {
                 // Who has given up must not have it done later.
                 ProcessCommand::Reload(asker) if asker.is_closed() => {}
                 ProcessCommand::Stop(asker) if asker.is_closed() => {}
+                command @ (ProcessCommand::Check(..) | ProcessCommand::Rehearse(..)) => {
+                    self.examinations.push(command);
+                }
                 ProcessCommand::Reload(asker) => self.reloads.push_back(Some(asker)),
                 ProcessCommand::Stop(asker) => return Some(StopRequest::Command(asker)),
             },
@@ -117,6 +123,13 @@ async fn until_stopped(
     loop {
         if mem::take(&mut requests.must_reopen) {
             app.reopen_access_log();
+        }
+        for command in mem::take(&mut requests.examinations) {
+            match command {
+                ProcessCommand::Check(names, asker) => app.check(names, asker),
+                ProcessCommand::Rehearse(request, asker) => app.rehearse(request, asker),
+                ProcessCommand::Reload(_) | ProcessCommand::Stop(_) => {}
+            }
         }
         let Some(asker) = requests.reloads.pop_front() else {
             if let Some(stop) = requests.next().await {
@@ -206,20 +219,6 @@ fn reloaded(file: String, sites: usize, changes: ConfigChanges) -> Reloaded {
         removed: changes.removed,
         changed: sites_changed.chain(settings).collect(),
     }
-}
-
-/// Returns an error with all of its causes.
-fn with_causes(error: &Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !sentence.contains(&words) {
-            sentence = format!("{sentence}: {words}");
-        }
-        cause = error.source();
-    }
-    sentence
 }
 
 /// Returns the line that tells a supervisor, or a test, that all listeners accept.

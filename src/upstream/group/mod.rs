@@ -3,6 +3,7 @@
 
 mod attempt;
 mod backend_fields;
+mod backend_probe;
 mod backend_set;
 mod carry_over;
 mod discovery;
@@ -15,5 +16,6 @@ mod settings;
 mod upstream;
 mod weight_ratios;
 
+pub use backend_probe::BackendProbe;
 pub use selected_backend::Caller;
 pub use upstream::Upstream;

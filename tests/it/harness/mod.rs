@@ -3,7 +3,6 @@
 pub(crate) mod admin;
 pub(crate) mod deadline;
 pub(crate) mod full_pipe;
-pub(crate) mod memory_storage;
 pub(crate) mod open_files;
 pub(crate) mod output_lines;
 pub(crate) mod ports;
