@@ -16,7 +16,7 @@ mod resource;
 mod revocation;
 
 pub use account::Account;
-pub use client::{Client, Options};
+pub use client::{Client, ClockSkew, Options};
 pub use error::{Blame, Error, SolverError, Step};
 pub use jws::{AccountKey, CertificateKey, ExternalAccount};
 pub use order::{DnsPersistRecord, KeyAuthorization, NewOrder, Order, Presented, Solver};

@@ -17,6 +17,7 @@ use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use url::form_urlencoded::byte_serialize;
 
+use super::checks::{CheckReport, CheckRequest, RehearsalRequest};
 use super::error::Error;
 use super::response::{
     Done, Page, Refused, Reloaded, Report, RevokeRequest, Stopped, UpgradeRequest, Upgraded,
@@ -105,6 +106,18 @@ impl Client {
     pub async fn upgrade(&self, binary: Option<PathBuf>) -> Result<Upgraded, Error> {
         let body = serde_json::to_vec(&UpgradeRequest { binary }).unwrap_or_default();
         self.send(Method::POST, "/upgrade", body.into()).await
+    }
+
+    /// Has the proxy check what must hold for these names, or for all configured ones if there are none.
+    pub async fn check(&self, names: Vec<String>) -> Result<CheckReport, Error> {
+        let body = serde_json::to_vec(&CheckRequest { names }).unwrap_or_default();
+        self.send(Method::POST, "/doctor", body.into()).await
+    }
+
+    /// Has the proxy order certificates at staging CAs, and throw them away.
+    pub async fn rehearse(&self, request: &RehearsalRequest) -> Result<CheckReport, Error> {
+        let body = serde_json::to_vec(request).unwrap_or_default();
+        self.send(Method::POST, "/rehearse", body.into()).await
     }
 
     /// Stops the proxy, and waits until its process has ended.

@@ -2,6 +2,7 @@
 //! no proxy runs, and metrics for Prometheus over TCP. Knows no configuration, and binds no TCP port itself.
 
 mod certificate_operations;
+mod checks;
 mod client;
 mod configured_names;
 mod connection;
@@ -21,6 +22,7 @@ mod stats;
 mod status;
 
 pub use certificate_operations::Operations;
+pub use checks::{CheckReport, CheckResult, CheckStatus, RehearsalCa, RehearsalRequest};
 pub use client::Client;
 pub use configured_names::ConfiguredNames;
 pub use error::Error;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::checks::{CheckReport, RehearsalRequest};
 use super::error::Error;
 use super::response::{Reloaded, Stopped, Upgraded};
 
@@ -17,6 +18,10 @@ pub enum ProcessCommand {
     Reload(oneshot::Sender<Result<Reloaded, Error>>),
     /// Start this binary, or that of the process, as the successor of the process, and stop once it serves.
     Upgrade(Option<PathBuf>, oneshot::Sender<Result<Upgraded, Error>>),
+    /// Check what must hold for these names, or for all configured ones if there are none.
+    Check(Vec<String>, oneshot::Sender<CheckReport>),
+    /// Order certificates at staging CAs, and throw them away.
+    Rehearse(RehearsalRequest, oneshot::Sender<CheckReport>),
     /// Stop, after running requests have ended.
     Stop(oneshot::Sender<Stopped>),
 }
@@ -40,6 +45,16 @@ impl ProcessCommands {
     pub(super) async fn upgrade(&self, binary: Option<PathBuf>) -> Result<Upgraded, Error> {
         let command = |sender| ProcessCommand::Upgrade(binary, sender);
         self.result_of(command).await?
+    }
+
+    pub(super) async fn check(&self, names: Vec<String>) -> Result<CheckReport, Error> {
+        self.result_of(|asker| ProcessCommand::Check(names, asker))
+            .await
+    }
+
+    pub(super) async fn rehearse(&self, request: RehearsalRequest) -> Result<CheckReport, Error> {
+        self.result_of(|asker| ProcessCommand::Rehearse(request, asker))
+            .await
     }
 
     pub(super) async fn stop(&self) -> Result<Stopped, Error> {

@@ -27,6 +27,10 @@ pub(super) enum AdminRequest {
     Reload,
     /// `POST /upgrade` with the path of a binary in its body, if another than that of the process is to run
     Upgrade,
+    /// `POST /doctor` with names in its body
+    Doctor,
+    /// `POST /rehearse` with names and a CA in its body
+    Rehearse,
     /// `POST /stop`
     Stop,
 }
@@ -44,6 +48,8 @@ impl AdminRequest {
             ["account", "rollover"] => (Method::POST, Self::Rollover),
             ["reload"] => (Method::POST, Self::Reload),
             ["upgrade"] => (Method::POST, Self::Upgrade),
+            ["doctor"] => (Method::POST, Self::Doctor),
+            ["rehearse"] => (Method::POST, Self::Rehearse),
             ["stop"] => (Method::POST, Self::Stop),
             _ => return Err(Error::NoResource(path.to_owned())),
         };
@@ -135,6 +141,7 @@ mod tests {
             ("GET", "/reload", "only POST"),
             ("GET", "/upgrade", "only POST"),
             ("GET", "/stop", "only POST"),
+            ("GET", "/doctor", "only POST"),
             ("GET", "/", "no resource /"),
             (
                 "GET",

@@ -17,6 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::certificate_operations::Operations;
+use super::checks::CheckRequest;
 use super::connection::{accept_connections, serve_connection};
 use super::error::Error;
 use super::process_commands::ProcessCommands;
@@ -28,7 +29,7 @@ use crate::tasks::Tasks;
 /// Time for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest body of a request, in bytes.
-const BODY_SIZE: usize = 4096;
+const BODY_SIZE: usize = 64 * 1024;
 /// Time for a whole connection, including the wait for an order.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -126,6 +127,11 @@ async fn answer(
             let request: UpgradeRequest = read(body).await?;
             json(&process.upgrade(request.binary).await?)
         }
+        AdminRequest::Doctor => {
+            let request: CheckRequest = read(body).await?;
+            json(&process.check(request.names).await?)
+        }
+        AdminRequest::Rehearse => json(&process.rehearse(read(body).await?).await?),
         AdminRequest::Stop => json(&process.stop().await?),
     })
 }

@@ -24,8 +24,8 @@ use crate::tasks::Tasks;
 /// Name under which the socket of metrics is passed on.
 const METRICS_NAME: &str = "metrics";
 
-/// The open sockets. Connections wait until [`Self::serve`] is called.
-#[derive(Debug)]
+/// The open sockets, if any. Connections wait until [`Self::serve`] is called.
+#[derive(Debug, Default)]
 pub(super) struct AdminEndpoints {
     socket: Option<Socket>,
     metrics: Option<TcpListener>,

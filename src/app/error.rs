@@ -72,6 +72,9 @@ pub enum Error {
     /// The client of the web server in `on-problem` cannot be set up.
     #[error("the client for `on-problem` cannot be set up: {0}")]
     ProblemReceiver(reqwest::Error),
+    /// The rehearsal cannot begin.
+    #[error("{0}")]
+    Rehearsal(String),
     /// The dns-01 provider of a site cannot be set up.
     #[error("{0}")]
     Dns(#[from] Dns01Error),
@@ -112,6 +115,20 @@ pub enum Error {
         /// The error.
         source: CertificateError,
     },
+}
+
+/// Returns an error with all of its causes as one sentence.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !sentence.contains(&words) {
+            sentence = format!("{sentence}: {words}");
+        }
+        cause = error.source();
+    }
+    sentence
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
@@ -14,20 +14,23 @@ use tracing::info;
 use super::admin_endpoints::{AdminEndpoints, RunningAdmin};
 use super::built_config::{Basis, BuiltConfig, Draft};
 use super::certificates::ServedPairs;
+use super::doctor::{Doctor, DoctorParts, RunningProxy};
 use super::listeners::{
     BoundListener, BoundListeners, ListenerPlan, Listeners, ServerState, acceptor_rules,
 };
 use super::problems::{ProblemWatch, WatchedConfig};
+use super::rehearsal::Rehearsal;
 use super::shared_state::SharedState;
 use super::shutdown::{Departure, Shutdown};
 use super::upgrade::{Handover, Inherited, Successor, SuccessorError};
 use super::workers::Workers;
 use super::{Error, open_file_limit, privileges, service_manager};
-use crate::admin::{self, ListenerStatus, ProcessCommand, Stopped};
+use crate::admin::{
+    self, CheckReport, CheckResult, ListenerStatus, ProcessCommand, RehearsalRequest, Stopped,
+};
 use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigChanges, ConfigFile};
 use crate::proxy::CurrentRouter;
-use crate::storage::FileStorage;
 use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::SystemRoots;
@@ -54,6 +57,37 @@ impl App {
     pub async fn start(config: &Config, inherited: Inherited) -> Result<Self, Error> {
         let max_connections = open_file_limit::raise(Workers::count());
         let opened = Opened::open(config, inherited, max_connections)?;
+        Self::start_in(opened, config, max_connections).await
+    }
+
+    /// Accepts connections on the addresses of `config` to answer the challenges of `shared`, and for nothing else: there is
+    /// no site and no admin socket. The storage of `shared` must be a temporary one.
+    pub(super) async fn start_for_challenges(
+        shared: SharedState,
+        config: &Config,
+    ) -> Result<Self, Error> {
+        let mut config = Config {
+            sites: Vec::new(),
+            access_log: None,
+            on_problem: None,
+            ..config.clone()
+        };
+        config.limits.drain_timeout = Duration::ZERO;
+        let max_connections = open_file_limit::raise(Workers::count());
+        let none = BoundListeners::default();
+        let opened = Opened {
+            shared,
+            admin: AdminEndpoints::default(),
+            plan: ListenerPlan::bind(&config.listen, Workers::count(), &none)?,
+        };
+        Self::start_in(opened, &config, max_connections).await
+    }
+
+    async fn start_in(
+        opened: Opened,
+        config: &Config,
+        max_connections: usize,
+    ) -> Result<Self, Error> {
         let (shared, admin) = (opened.shared, opened.admin);
         let (system, basis) = (SystemRoots::default(), Basis::First(opened.plan));
         let draft = Draft::build(config.clone(), &shared, system, basis)?;
@@ -61,7 +95,7 @@ impl App {
         built.issuance.open(config, None).await?;
         let pairs = pairs.serve(Arc::clone(&shared.cache), &shared.background);
         let manager = start_manager(&shared, built.issuance.rules());
-        let problem_watch = watch_problems(&shared, config, &manager, draft.watched)?;
+        let problem_watch = watch_problems(&shared, config, &manager, draft.watched);
         let acceptor = first_acceptor(&shared, &built, &manager)?;
         let router = &built.routing.router;
         let current_router = CurrentRouter::new(router, shared.context.workers);
@@ -204,6 +238,56 @@ impl App {
             .replace(&built.routing.router, built.access_log.as_ref());
         self.listeners.replace(listen, listeners);
         self.built = Arc::new(built);
+    }
+
+    /// Checks what must hold for `names`, beside everything else, and tells `asker`.
+    pub fn check(&self, names: Vec<String>, asker: oneshot::Sender<CheckReport>) {
+        let listeners = self.open_listeners.load_full();
+        let held = listeners.iter().map(|listener| {
+            let ListenerStatus {
+                protocol, address, ..
+            } = listener;
+            CheckResult::ok(
+                "ports",
+                format!("the running proxy accepts {protocol} on {address}"),
+            )
+        });
+        let doctor = Doctor::new(DoctorParts {
+            config: self.built.config.clone(),
+            rules: self.built.issuance.rules(),
+            shared: &self.shared,
+            upstreams: self.built.context.clone(),
+            listeners: held.collect(),
+            running: Some(RunningProxy {
+                manager: self.manager.clone(),
+                listeners: listeners.to_vec(),
+            }),
+        });
+        self.examine(asker, async move { Ok(doctor?.run(&names).await) });
+    }
+
+    /// Orders certificates at staging CAs, beside everything else, and tells `asker` the results.
+    pub fn rehearse(&self, request: RehearsalRequest, asker: oneshot::Sender<CheckReport>) {
+        let rehearsal = Rehearsal::new(&self.built.config, request, &self.shared);
+        self.examine(asker, async move { Ok(rehearsal?.run().await) });
+    }
+
+    /// Runs `work` until it has a report, or until nobody waits for that.
+    fn examine(
+        &self,
+        mut asker: oneshot::Sender<CheckReport>,
+        work: impl Future<Output = Result<CheckReport, Error>> + Send + 'static,
+    ) {
+        self.admin.tasks.spawn(async move {
+            let report = tokio::select! {
+                report = work => report,
+                () = asker.closed() => return,
+            };
+            let failed = |error: Error| CheckReport {
+                checks: vec![CheckResult::fail("process", error)],
+            };
+            let _ = asker.send(report.unwrap_or_else(failed));
+        });
     }
 
     /// Opens the file of the access log again, after it was moved.
@@ -357,15 +441,9 @@ fn watch_problems(
     config: &Config,
     manager: &CertManager,
     watched: WatchedConfig,
-) -> Result<ProblemWatch, Error> {
-    let storage = FileStorage::open(config.storage.directory())?;
-    let background = &shared.background;
-    Ok(ProblemWatch::start(
-        watched,
-        manager.clone(),
-        storage,
-        background,
-    ))
+) -> ProblemWatch {
+    let directory = config.storage.directory();
+    ProblemWatch::start(watched, manager.clone(), directory, &shared.background)
 }
 
 fn start_manager(shared: &SharedState, ruleset: Ruleset) -> CertManager {

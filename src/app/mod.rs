@@ -1,13 +1,14 @@
 //! The composition root: builds the two towers from a configuration, runs them, reloads them and drains them.
 //!
 //! ```text
-//! signal_loop -> lifecycle -> { admin_endpoints, built_config, shutdown } -> upgrade -> listeners
+//! { signal_loop, standalone } -> lifecycle -> { doctor, admin_endpoints, built_config, shutdown } -> upgrade -> listeners
 //!                             built_config -> { certificates, routing } -> shared_state
 //! ```
 
 mod admin_endpoints;
 mod built_config;
 mod certificates;
+mod doctor;
 mod error;
 mod file_watch;
 mod lifecycle;
@@ -17,12 +18,14 @@ mod offline;
 mod open_file_limit;
 mod privileges;
 mod problems;
+mod rehearsal;
 mod routing;
 mod service_manager;
 mod shared_state;
 mod shutdown;
 mod signal_loop;
 mod signals;
+mod standalone;
 mod upgrade;
 mod workers;
 
@@ -33,4 +36,5 @@ pub use lifecycle::App;
 pub use offline::{open_operations, open_revocation};
 pub use privileges::PrivilegeError;
 pub use signal_loop::run;
+pub use standalone::{check_standalone, rehearse_standalone};
 pub use upgrade::{Inherited, Predecessor};

@@ -1,6 +1,6 @@
 //! Operations on storage alone, for commands that need no running proxy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Error;
@@ -8,6 +8,7 @@ use super::certificates::{policies, stored_issuers};
 use crate::admin::{ConfiguredNames, Operations};
 use crate::certs::{CertificateStore, Issuers, Revoker};
 use crate::config::Config;
+use crate::name::NameMap;
 use crate::storage::{self, FileStorage, Storage};
 
 /// Opens the data directory, which must exist, for revocations and account key rollovers at the configured CAs.
@@ -32,15 +33,23 @@ pub fn open_operations(config: &Config) -> Result<Operations, Error> {
 }
 
 fn configured_names(config: &Config, issuers: Issuers) -> Result<ConfiguredNames, Error> {
-    let files = config.sites.iter().filter_map(|site| {
-        let files = site.tls.as_ref()?;
-        Some((site.pattern.clone(), files.cert.clone()))
-    });
     Ok(ConfiguredNames {
         policies: policies(config, &issuers, None)?,
         issuers,
-        files: files.collect(),
+        files: certificate_files(config),
     })
+}
+
+/// Returns the certificate files of the operator, by site.
+pub(super) fn certificate_files(config: &Config) -> NameMap<PathBuf> {
+    let files = config.sites.iter().flat_map(|site| {
+        let cert = site.tls.as_ref().map(|files| &files.cert);
+        cert.into_iter().flat_map(|cert| {
+            site.patterns()
+                .map(|pattern| (pattern.clone(), cert.clone()))
+        })
+    });
+    files.collect()
 }
 
 fn open(directory: &Path) -> Result<Arc<dyn Storage>, Error> {

@@ -29,6 +29,11 @@ pub(super) fn raise(workers: usize) -> usize {
     connections(getrlimit(Resource::Nofile).current, workers)
 }
 
+/// Returns the number of client connections that fit under the highest limit that the process can set.
+pub(super) fn connections_at_most(workers: usize) -> usize {
+    connections(getrlimit(Resource::Nofile).maximum, workers)
+}
+
 fn connections(descriptors: Option<u64>, workers: usize) -> usize {
     let reserve = RESERVE + PER_WORKER * workers as u64;
     let connections = descriptors.map_or(MOST_CONNECTIONS, |descriptors| {

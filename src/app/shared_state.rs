@@ -42,9 +42,19 @@ pub(super) struct SharedState {
 impl SharedState {
     /// Opens storage. Backends may have `max_connections` connections in total.
     pub(super) fn open(config: &Config, max_connections: usize) -> Result<Self, Error> {
-        let (storage, records) = (open_storage(config)?, Tasks::at_home());
+        let storage = open_storage(config)?;
+        Ok(Self::with_storage(storage, config, max_connections))
+    }
+
+    /// State over a storage that is open already.
+    pub(super) fn with_storage(
+        storage: Arc<dyn Storage>,
+        config: &Config,
+        max_connections: usize,
+    ) -> Self {
+        let records = Tasks::at_home();
         let challenges = ChallengeRecords::new(Arc::clone(&storage), records.clone());
-        Ok(Self {
+        Self {
             storage,
             cache: Arc::new(CertCache::new(CACHED_CERTIFICATES)),
             tokens: Arc::new(Http01Tokens::shared(challenges.clone())),
@@ -57,7 +67,7 @@ impl SharedState {
             background: Tasks::at_home(),
             records,
             logs: Tasks::at_home(),
-        })
+        }
     }
 
     pub(super) fn certificate_records(&self) -> CertificateStore {

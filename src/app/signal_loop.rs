@@ -1,7 +1,6 @@
 //! The process around a running proxy: its runtime, the ready line, and what each signal and each command does.
 
 use std::collections::VecDeque;
-use std::error::Error as _;
 use std::io::Write;
 use std::mem;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
+use super::error::with_causes;
 use super::file_watch::FileWatch;
 use super::listeners::{BoundListener, BoundListeners};
 use super::logging::{self, Log, WHOLE};
@@ -75,6 +75,7 @@ async fn serve(config: &Config, process: &Process<'_>, inherited: Inherited) -> 
         signals,
         watch: FileWatch::new(process.watched_files(&app)).await,
         jobs: VecDeque::new(),
+        examinations: Vec::new(),
         must_reopen: false,
     };
     let end = until_end(&mut app, process, &mut requests).await;
@@ -153,6 +154,8 @@ struct Requests {
     watch: FileWatch,
     /// Those that wait for the one before them.
     jobs: VecDeque<Job>,
+    /// Checks and rehearsals that wait to begin.
+    examinations: Vec<ProcessCommand>,
     /// `true` if the file of the access log was moved.
     must_reopen: bool,
 }
@@ -174,6 +177,9 @@ impl Requests {
                 ProcessCommand::Reload(asker) if asker.is_closed() => {}
                 ProcessCommand::Upgrade(_, asker) if asker.is_closed() => {}
                 ProcessCommand::Stop(asker) if asker.is_closed() => {}
+                command @ (ProcessCommand::Check(..) | ProcessCommand::Rehearse(..)) => {
+                    self.examinations.push(command);
+                }
                 ProcessCommand::Reload(asker) => self.jobs.push_back(Job::Reload(Some(asker))),
                 ProcessCommand::Upgrade(binary, asker) => {
                     self.jobs.push_back(Job::Upgrade(binary, Some(asker)));
@@ -190,6 +196,15 @@ async fn until_end(app: &mut App, process: &Process<'_>, requests: &mut Requests
     loop {
         if mem::take(&mut requests.must_reopen) {
             app.reopen_access_log();
+        }
+        for command in mem::take(&mut requests.examinations) {
+            match command {
+                ProcessCommand::Check(names, asker) => app.check(names, asker),
+                ProcessCommand::Rehearse(request, asker) => app.rehearse(request, asker),
+                ProcessCommand::Reload(_)
+                | ProcessCommand::Upgrade(..)
+                | ProcessCommand::Stop(_) => {}
+            }
         }
         let Some(job) = requests.jobs.pop_front() else {
             if let Some(end) = requests.next().await {
@@ -332,20 +347,6 @@ fn reloaded(file: String, sites: usize, changes: ConfigChanges) -> Reloaded {
         removed: changes.removed,
         changed: sites_changed.chain(settings).collect(),
     }
-}
-
-/// Returns an error with all of its causes.
-fn with_causes(error: &Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !sentence.contains(&words) {
-            sentence = format!("{sentence}: {words}");
-        }
-        cause = error.source();
-    }
-    sentence
 }
 
 /// Returns the line that tells a supervisor, or a test, that all listeners accept.

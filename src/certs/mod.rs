@@ -33,7 +33,7 @@ pub use certificate::{
 };
 pub use clock::Clock;
 pub use dns::{Caa, CaaSet, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer};
-pub use issuance::AttemptResult;
+pub use issuance::{AttemptResult, Rehearsal};
 pub use issuer::{IssuerOptions, KeyType};
 pub use maintenance::start;
 pub use manager::{

@@ -7,7 +7,7 @@ use super::source::Source;
 use crate::app;
 
 /// Cure of a name that no public CA signs.
-const OWN_ISSUER: &str = "for a name inside a network, set `issuer = \"internal\"` at its site, or add a private CA as [[issuers]]";
+pub(super) const OWN_ISSUER: &str = "for a name inside a network, set `issuer = \"internal\"` at its site, or add a private CA as [[issuers]]";
 
 pub(super) fn execute(source: Source, out: &mut dyn Write) -> Result<(), Failure> {
     let loaded = source.load()?;

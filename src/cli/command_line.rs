@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser};
 
 use super::certs::Certs;
 use super::demo::{self, Demo};
+use super::doctor::{Doctor, Rehearse};
 use super::failure::{Failure, Start};
 use super::fmt::Fmt;
 use super::reference::{Completions, ManPages, VersionFlags, write_schema, write_version};
@@ -54,6 +55,10 @@ enum Command {
     Run(Box<Source>),
     /// Check whether the configuration is valid, and show all errors
     Check(Box<Source>),
+    /// Check what must hold on this machine and for each name: DNS, ports, CAs, storage, certificates and backends
+    Doctor(Box<Doctor>),
+    /// Order certificates for all names at staging CAs, throw them away, and show which orders work
+    Rehearse(Rehearse),
     /// Format a Proxyfile
     Fmt(Fmt),
     /// Show the effective configuration, with all defaults
@@ -117,6 +122,7 @@ where
         Err(Failure::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
+        Err(Failure::Told(code)) => ExitCode::from(code),
         Err(failure) => {
             write_failure(&failure, streams.err);
             ExitCode::from(failure.exit_code())
@@ -132,6 +138,8 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         None => run(cli.source, start),
         Some(Command::Run(source)) => run(*source, start),
         Some(Command::Check(source)) => check::execute(*source, out),
+        Some(Command::Doctor(doctor)) => doctor.execute(out),
+        Some(Command::Rehearse(rehearse)) => rehearse.execute(out),
         Some(Command::Fmt(fmt)) => Ok(fmt.execute(out)?),
         Some(Command::Explain(source)) => explain::execute(*source, out),
         Some(Command::Reload(reload)) => Ok(reload.execute(out)?),

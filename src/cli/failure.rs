@@ -17,6 +17,9 @@ pub(super) enum Failure {
     /// The output cannot be written.
     #[error("cannot write the output")]
     Write(#[from] io::Error),
+    /// The command has already told what is wrong, and this is its exit code.
+    #[error("the output says what is wrong")]
+    Told(u8),
     /// The command failed for any other reason.
     #[error(transparent)]
     Failed(Box<dyn Error>),
@@ -42,6 +45,7 @@ impl Failure {
     /// Returns the exit code of the process.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
+            Self::Told(code) => *code,
             Self::Usage(_) => 2,
             Self::Write(_) | Self::Failed(_) => 1,
         }

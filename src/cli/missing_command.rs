@@ -1,7 +1,7 @@
 //! Commands of other programs that people type, each with the command of this one.
 
 /// The commands that people type, with what to use.
-const HINTS: [(&[&str], &str); 11] = [
+const HINTS: [(&[&str], &str); 13] = [
     (
         &["validate", "configtest", "test", "verify", "lint"],
         "use `proxy check`",
@@ -14,6 +14,8 @@ const HINTS: [(&[&str], &str); 11] = [
     (&["version"], "use `proxy --version`"),
     (&["adapt", "config", "dump", "show"], "use `proxy explain`"),
     (&["format"], "use `proxy fmt`"),
+    (&["dry-run", "rehearsal"], "use `proxy rehearse`"),
+    (&["diagnose", "health", "healthcheck"], "use `proxy doctor`"),
     (&["quit", "shutdown", "down"], "use `proxy stop`"),
     (
         &["restart"],

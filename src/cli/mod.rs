@@ -5,6 +5,7 @@ mod check;
 mod command_line;
 mod demo;
 mod demo_app;
+mod doctor;
 mod explain;
 mod failure;
 mod fmt;

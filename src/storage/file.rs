@@ -44,12 +44,6 @@ impl FileStorage {
         })
     }
 
-    /// Returns the data directory.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        self.directory.root()
-    }
-
     fn path(&self, key: &Key) -> PathBuf {
         self.directory.root().join(key.as_str())
     }

@@ -29,7 +29,7 @@ pub use body::{
 pub use dns::Resolver;
 pub use error::{BodyError, Error};
 pub use exchange::{BoundConnections, ResponseBody, has_connection_login};
-pub use group::{Caller, Upstream, UpstreamStatus};
+pub use group::{BackendProbe, Caller, Upstream, UpstreamStatus};
 pub use options::{
     BackendHost, BalanceMethod, BalanceMethodError, BalanceOptions, CookieKey, HeaderCase,
     HealthOptions, HttpOptions, HttpVersion, Options, Share, StatusRange, StatusRangeError,

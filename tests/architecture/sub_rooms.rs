@@ -323,6 +323,20 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ),
             ("offline", &["error", "certificates"]),
             (
+                "doctor",
+                &[
+                    "error",
+                    "open_file_limit",
+                    "workers",
+                    "shared_state",
+                    "offline",
+                ],
+            ),
+            (
+                "rehearsal",
+                &["error", "shared_state", "certificates", "doctor"],
+            ),
+            (
                 "lifecycle",
                 &[
                     "error",
@@ -338,6 +352,21 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
                     "certificates",
                     "listeners",
                     "built_config",
+                    "doctor",
+                    "rehearsal",
+                ],
+            ),
+            (
+                "standalone",
+                &[
+                    "error",
+                    "open_file_limit",
+                    "workers",
+                    "shared_state",
+                    "certificates",
+                    "doctor",
+                    "rehearsal",
+                    "lifecycle",
                 ],
             ),
             (

@@ -186,6 +186,12 @@ mod operation {
         mod lines;
         mod log_file;
     }
+    mod doctor {
+        mod causes;
+        mod command;
+        mod rehearse;
+        mod scene;
+    }
     mod reload {
         mod certificates;
         mod errors;

@@ -116,17 +116,25 @@ impl Client {
         {
             return Ok(Arc::clone(&known.directory));
         }
-        let url = &self.options.directory;
-        let response = self.read(Method::GET, Step::Directory, url).await?;
-        if let Some(date) = response.date() {
-            ClockSkew::between(SystemTime::now(), date).warn(&response.url);
+        let (directory, skew) = self.contact().await?;
+        if let Some(skew) = skew {
+            skew.warn(&self.options.directory);
         }
-        let directory = Arc::new(response.json::<Directory>()?);
+        let directory = Arc::new(directory);
         *cached = Some(CachedDirectory {
             directory: Arc::clone(&directory),
             read: Instant::now(),
         });
         Ok(directory)
+    }
+
+    /// Asks the CA for its directory now, whatever is cached. Returns the difference of the clocks too, if its answer has a date.
+    pub async fn contact(&self) -> Result<(Directory, Option<ClockSkew>), Error> {
+        let url = &self.options.directory;
+        let response = self.read(Method::GET, Step::Directory, url).await?;
+        let date = response.date();
+        let skew = date.map(|date| ClockSkew::between(SystemTime::now(), date));
+        Ok((response.json()?, skew))
     }
 
     /// POSTs to a service of the directory. If the service is not found, the directory is read again, and a service that has

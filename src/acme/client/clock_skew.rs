@@ -14,7 +14,7 @@ const LARGE: Duration = Duration::from_secs(24 * 3600);
 
 /// A difference between two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ClockSkew {
+pub struct ClockSkew {
     here: SystemTime,
     at_ca: SystemTime,
 }
@@ -26,15 +26,27 @@ impl ClockSkew {
 
     /// Logs a difference that matters, with its fix.
     pub(super) fn warn(self, directory: &Url) {
-        if self.size() <= SMALL {
+        if !self.matters() {
             return;
         }
         let sentence = self.sentence();
-        if self.size() < LARGE {
-            warn!(%directory, reason = sentence, "this machine's clock is wrong");
-        } else {
+        if self.breaks_certificates() {
             error!(%directory, reason = sentence, "this machine's clock is wrong");
+        } else {
+            warn!(%directory, reason = sentence, "this machine's clock is wrong");
         }
+    }
+
+    /// `true` if the difference is more than two clocks may have.
+    #[must_use]
+    pub fn matters(self) -> bool {
+        self.size() > SMALL
+    }
+
+    /// `true` if valid certificates look expired or not yet valid.
+    #[must_use]
+    pub fn breaks_certificates(self) -> bool {
+        self.size() >= LARGE
     }
 
     fn size(self) -> Duration {
@@ -42,7 +54,9 @@ impl ClockSkew {
         ahead.unwrap_or_else(|behind| behind.duration())
     }
 
-    fn sentence(self) -> String {
+    /// Returns the difference in one sentence, with its fix.
+    #[must_use]
+    pub fn sentence(self) -> String {
         let direction = if self.here > self.at_ca {
             "ahead of"
         } else {

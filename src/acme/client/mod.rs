@@ -10,6 +10,7 @@ mod response;
 mod tls;
 
 pub use client::Client;
+pub use clock_skew::ClockSkew;
 pub use options::Options;
 
 pub(super) use client::Call;

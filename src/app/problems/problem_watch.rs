@@ -1,6 +1,7 @@
 //! Looks for problems now and then, and tells the operator's receiver of them.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +14,7 @@ use super::problem::{Kind, Problem};
 use super::receiver::Receiver;
 use crate::certs::{CertManager, Endangered};
 use crate::config::ProblemReceiver;
-use crate::storage::FileStorage;
+use crate::storage::{self, FileStorage};
 use crate::tasks::Tasks;
 use crate::upstream::Upstream;
 
@@ -54,22 +55,27 @@ pub(in crate::app) struct ProblemWatch {
 struct Looker {
     config: Arc<ArcSwap<WatchedConfig>>,
     manager: CertManager,
-    storage: FileStorage,
+    directory: PathBuf,
+    /// The data directory, once it was looked at.
+    storage: Option<FileStorage>,
     tasks: Tasks,
 }
 
 impl ProblemWatch {
-    /// Starts to look, in one of `tasks`.
+    /// Starts to look, in one of `tasks`. Blocks while it opens the data directory, if there is a receiver.
     pub(in crate::app) fn start(
         config: WatchedConfig,
         manager: CertManager,
-        storage: FileStorage,
+        directory: &Path,
         tasks: &Tasks,
     ) -> Self {
+        let storage = config.receiver.as_ref();
+        let storage = storage.and_then(|_| FileStorage::open(directory).ok());
         let config = Arc::new(ArcSwap::from_pointee(config));
         let looker = Looker {
             config: Arc::clone(&config),
             manager,
+            directory: directory.to_owned(),
             storage,
             tasks: tasks.clone(),
         };
@@ -90,7 +96,7 @@ impl ProblemWatch {
 }
 
 impl Looker {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut open = OpenProblems::default();
         for look in 0_usize.. {
             sleep(INTERVAL).await;
@@ -115,14 +121,26 @@ impl Looker {
         }
     }
 
-    async fn storage_problem(&self) -> Option<Problem> {
-        let storage = self.storage.clone();
-        let probed = spawn_blocking(move || storage.probe()).await.ok()?;
-        let error = probed.err()?;
+    async fn storage_problem(&mut self) -> Option<Problem> {
+        let (known, directory) = (self.storage.take(), self.directory.clone());
+        // The same handle each time: a directory that was removed is not made anew.
+        let probe = move || {
+            let storage = match known {
+                Some(storage) => storage,
+                None => FileStorage::open(&directory)?,
+            };
+            Ok((storage.probe(), storage))
+        };
+        let (probed, storage) = match spawn_blocking(probe).await.ok()? {
+            Ok((probed, storage)) => (probed, Some(storage)),
+            Err(error) => (Err(error), None),
+        };
+        self.storage = storage;
+        let error: storage::Error = probed.err()?;
         Some(Problem {
             kind: Kind::Storage,
             cause: String::new(),
-            subject: self.storage.root().display().to_string(),
+            subject: self.directory.display().to_string(),
             sentence: error.to_string(),
         })
     }

@@ -99,6 +99,16 @@ impl Certificate {
         Ok((certificate, flaws))
     }
 
+    /// Returns what is wrong with a chain as a peer presents it, leaf first.
+    #[must_use]
+    pub fn flaws_of(mut chain: Vec<CertificateDer<'static>>) -> Vec<Flaw> {
+        if chain.is_empty() {
+            return Vec::new();
+        }
+        let leaf = chain.remove(0);
+        Chain::build(leaf, chain, &[]).flaws
+    }
+
     /// Writes the chain as PEM, leaf first.
     #[must_use]
     pub fn chain_pem(&self) -> String {

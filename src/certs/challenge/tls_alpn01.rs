@@ -11,13 +11,14 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use tokio::sync::watch;
 use tracing::debug;
 
 use super::challenge_records::{ChallengeRecord, ChallengeRecords};
 use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
+use crate::name::HostName;
 
 /// Certificates of pending challenges, by the name that the CA asks for. `Debug` shows none of them.
 #[derive(Default)]
@@ -67,6 +68,34 @@ impl TlsAlpn01Certificates {
         certified.inspect_err(failed).ok().map(Arc::new)
     }
 
+    /// Presents a new certificate for `name` until the returned value is dropped, so that a probe can tell this process from
+    /// others. Returns `None` while a challenge for the name is pending, which must not be disturbed.
+    pub(crate) fn publish_probe(self: &Arc<Self>, name: &HostName) -> Option<TlsAlpn01Probe> {
+        let certified = Arc::new(self_signed(name.as_str(), Vec::new()).ok()?);
+        let name = name.as_str().to_owned();
+        let (seen, _) = watch::channel(false);
+        match self.names.entry(name.clone()) {
+            dashmap::Entry::Occupied(_) => None,
+            dashmap::Entry::Vacant(place) => {
+                place.insert(Entry {
+                    certified: Arc::clone(&certified),
+                    seen,
+                });
+                Some(TlsAlpn01Probe {
+                    certificates: Arc::clone(self),
+                    name,
+                    certified,
+                })
+            }
+        }
+    }
+
+    /// Removes the certificate of a name. One that was published later stays.
+    fn remove(&self, name: &str, certified: &Arc<CertifiedKey>) {
+        let is_own = |_: &_, entry: &Entry| Arc::ptr_eq(&entry.certified, certified);
+        self.names.remove_if(name, is_own);
+    }
+
     /// Number of pending challenges.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -85,6 +114,27 @@ impl fmt::Debug for TlsAlpn01Certificates {
         f.debug_struct("TlsAlpn01Certificates")
             .field("len", &self.len())
             .finish()
+    }
+}
+
+/// Certificate of a probe, which is presented until this value is dropped.
+#[derive(Debug)]
+pub(crate) struct TlsAlpn01Probe {
+    certificates: Arc<TlsAlpn01Certificates>,
+    name: String,
+    certified: Arc<CertifiedKey>,
+}
+
+impl TlsAlpn01Probe {
+    /// Returns the certificate.
+    pub(crate) fn leaf(&self) -> &CertificateDer<'static> {
+        &self.certified.cert[0]
+    }
+}
+
+impl Drop for TlsAlpn01Probe {
+    fn drop(&mut self) {
+        self.certificates.remove(&self.name, &self.certified);
     }
 }
 
@@ -134,9 +184,7 @@ impl TlsAlpn01Solver {
         };
         let certificates = Arc::clone(&self.certificates);
         Ok(Presented::new(is_seen, move || {
-            // A later challenge for the same name stays published.
-            let is_own = |_: &_, entry: &Entry| Arc::ptr_eq(&entry.certified, &certified);
-            certificates.names.remove_if(&name, is_own);
+            certificates.remove(&name, &certified);
             drop(stored);
         }))
     }
@@ -162,9 +210,14 @@ impl Solver for TlsAlpn01Solver {
 /// extension (RFC 8737 section 3).
 fn certify(identifier: &Identifier, key_authorization: &str) -> Result<CertifiedKey, CertifyError> {
     let proof = digest(&SHA256, key_authorization.as_bytes());
-    let mut params = CertificateParams::new(vec![identifier.to_string()])?;
+    let proof = CustomExtension::new_acme_identifier(proof.as_ref());
+    self_signed(&identifier.to_string(), vec![proof])
+}
+
+fn self_signed(name: &str, extensions: Vec<CustomExtension>) -> Result<CertifiedKey, CertifyError> {
+    let mut params = CertificateParams::new(vec![name.to_owned()])?;
     params.distinguished_name = DistinguishedName::new();
-    params.custom_extensions = vec![CustomExtension::new_acme_identifier(proof.as_ref())];
+    params.custom_extensions = extensions;
     let key = KeyPair::generate()?;
     let certificate = params.self_signed(&key)?;
     let key = any_supported_type(&PrivateKeyDer::Pkcs8(key.serialize_der().into()))?;

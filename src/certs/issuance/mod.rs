@@ -7,6 +7,7 @@ mod failure_backoff;
 mod failure_log;
 mod failures;
 mod obtain;
+mod rehearsal;
 mod renewal_plans;
 mod request;
 mod unconfigured_issuer;
@@ -19,5 +20,6 @@ pub(super) use failure_log::common_words;
 #[cfg(test)]
 pub(super) use failures::{DUE_WHEN_ISSUED, PANIC, with_doubt};
 pub(super) use obtain::Obtainer;
+pub use rehearsal::Rehearsal;
 pub(super) use renewal_plans::FIRST_QUESTIONS;
 pub(super) use request::{CertRequest, Purpose};

@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, ready};
 use url::Url;
 
 use super::Error;
-use crate::acme::{CertId, ChallengeType, RenewalInfo, RevocationReason};
+use crate::acme::{CertId, ChallengeType, ClockSkew, RenewalInfo, RevocationReason};
 use crate::certs::budget::{AttemptCharges, Limits};
 use crate::certs::certificate::Certificate;
 use crate::certs::clock::Clock;
@@ -66,6 +66,11 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// Returns the names by which CAA records can allow the CA and the account, as far as they are known.
     fn caa_names(&self) -> BoxFuture<'_, CaaNames> {
         ready(CaaNames::default()).boxed()
+    }
+
+    /// Asks the CA whether it can be reached, and what its clock says. Returns `None` if the issuer needs no other machine.
+    fn contact(&self) -> BoxFuture<'_, Option<Result<CaContact, Error>>> {
+        ready(None).boxed()
     }
 
     /// Returns the TXT record that the operator sets once to let the account obtain certificates for `subject`; `None` if
@@ -129,6 +134,15 @@ impl Inspection {
         };
         !self.challenges.is_empty() && self.challenges.iter().all(connects)
     }
+}
+
+/// A CA that has answered.
+#[derive(Clone, Debug)]
+pub struct CaContact {
+    /// ACME directory of the CA.
+    pub directory: Url,
+    /// Difference between this machine's clock and the CA's, if the CA has told its time.
+    pub skew: Option<ClockSkew>,
 }
 
 /// Names of a CA and of an account in CAA records (RFC 8659 section 4.2, RFC 8657 section 3).

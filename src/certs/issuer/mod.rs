@@ -13,8 +13,8 @@ pub use acme::AcmeIssuer;
 pub(super) use acme::ExpiredOrderRecords;
 pub use acme_options::{IssuerOptions, KeyType};
 pub use contract::{
-    CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, RecordToSet, Revocation,
-    RevocationSigner,
+    CaContact, CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, RecordToSet,
+    Revocation, RevocationSigner,
 };
 pub use error::Error;
 pub use internal::{InternalCa, InternalCaOptions, NameConstraint};

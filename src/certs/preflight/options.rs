@@ -9,6 +9,8 @@ pub struct PreflightOptions {
     pub is_on: bool,
     /// Port from which CAs fetch http-01 challenges: 80, except in tests.
     pub port: u16,
+    /// Port from which CAs fetch tls-alpn-01 challenges: 443, except in tests.
+    pub tls_port: u16,
     /// Simulated network, if all peers run on this machine.
     pub trial: Option<Trial>,
 }
@@ -18,6 +20,7 @@ impl Default for PreflightOptions {
         Self {
             is_on: true,
             port: 80,
+            tls_port: 443,
             trial: None,
         }
     }

@@ -37,6 +37,29 @@ pub enum Clearance {
     Doubtful(Reason),
 }
 
+/// Findings about one name, each judged on its own.
+#[derive(Clone, Debug)]
+pub struct Examination {
+    /// Addresses of the name in DNS.
+    pub addresses: Vec<(Record, IpAddr)>,
+    /// Judgement of its addresses; `None` if the name is a pattern.
+    pub records: Option<Result<Clearance, Reason>>,
+    /// Judgement of the answers at port 80; `None` if no request was sent.
+    pub answers: Option<Result<Clearance, Reason>>,
+    /// Judgement of the CAA records; `None` if no CA will look at them.
+    pub caa: Option<Result<Clearance, Reason>>,
+}
+
+impl From<Verdict> for Result<Clearance, Reason> {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Go => Ok(Clearance::Sure),
+            Verdict::Doubt(reason) => Ok(Clearance::Doubtful(reason)),
+            Verdict::Hopeless(reason) => Err(reason),
+        }
+    }
+}
+
 /// Checks names before the CA does.
 #[derive(Debug)]
 pub struct Preflight {
@@ -73,14 +96,61 @@ impl Preflight {
         };
         let inspected = timeout(LIMIT, self.inspect(issuer, subject, &inspection));
         let slow = |_| Verdict::Doubt(Reason::Slow(subject.clone()));
-        match inspected.await.unwrap_or_else(slow) {
-            Verdict::Go => {
-                debug!(names = %subject, issuer = issuer.name(), "preflight passed");
-                Ok(Clearance::Sure)
-            }
-            Verdict::Doubt(reason) => Ok(Clearance::Doubtful(reason)),
-            Verdict::Hopeless(reason) => Err(reason),
+        let verdict = inspected.await.unwrap_or_else(slow);
+        if verdict == Verdict::Go {
+            debug!(names = %subject, issuer = issuer.name(), "preflight passed");
         }
+        verdict.into()
+    }
+
+    /// Examines a name for people: says what is well, too. Where the CA of `issuer` does not connect to port 80, the
+    /// findings about addresses are only doubts. Without an issuer no CA is asked.
+    pub async fn examine(&self, issuer: Option<&dyn Issuer>, subject: &HostPattern) -> Examination {
+        let inspection = issuer.and_then(|issuer| issuer.inspection(subject));
+        let caa = async {
+            let verdict = self
+                .caa_verdict(issuer?, subject, inspection.as_ref()?)
+                .await;
+            Some(verdict.into())
+        };
+        let (findings, caa) = tokio::join!(self.look(subject, inspection.as_ref()), caa);
+        let Some(findings) = findings else {
+            return Examination {
+                addresses: Vec::new(),
+                records: None,
+                answers: None,
+                caa,
+            };
+        };
+        let inspection = inspection.filter(Inspection::needs_connection);
+        let by_http = |it: Inspection| it.challenges.contains(&ChallengeType::Http01);
+        let answers = findings.answers_verdict().map(|verdict| match verdict {
+            Verdict::Hopeless(reason) if !inspection.is_some_and(by_http) => Verdict::Doubt(reason),
+            verdict => verdict,
+        });
+        let addresses = findings.addresses.iter();
+        Examination {
+            addresses: addresses.map(|it| (it.record, it.address)).collect(),
+            records: Some(findings.records_verdict().into()),
+            answers: answers.map(Into::into),
+            caa,
+        }
+    }
+
+    /// Looks up the addresses of a name, and probes them.
+    async fn look(
+        &self,
+        subject: &HostPattern,
+        inspection: Option<&Inspection>,
+    ) -> Option<Findings> {
+        let HostPattern::Exact(name) = subject else {
+            return None;
+        };
+        let has_public_ca = match inspection.filter(|inspection| inspection.needs_connection()) {
+            Some(inspection) => self.is_public(inspection).await,
+            None => false,
+        };
+        Some(self.probe_name(name, true, has_public_ca).await)
     }
 
     async fn inspect(
@@ -92,7 +162,8 @@ impl Preflight {
         let has_public_ca = self.is_public(inspection).await;
         let reachability = match subject {
             HostPattern::Exact(name) if inspection.needs_connection() => {
-                let findings = self.probe_name(name, inspection, has_public_ca).await;
+                let is_fetched = inspection.challenges.contains(&ChallengeType::Http01);
+                let findings = self.probe_name(name, is_fetched, has_public_ca).await;
                 findings.verdict()
             }
             _ => Verdict::Go,
@@ -127,15 +198,9 @@ impl Preflight {
         addresses.is_ok_and(|addresses| addresses.iter().all(is_public))
     }
 
-    async fn probe_name(
-        &self,
-        name: &HostName,
-        inspection: &Inspection,
-        has_public_ca: bool,
-    ) -> Findings {
+    async fn probe_name(&self, name: &HostName, is_fetched: bool, has_public_ca: bool) -> Findings {
         let (a, aaaa, found) = self.addresses(name).await;
         let token = Token::publish(&self.tokens).await;
-        let is_fetched = inspection.challenges.contains(&ChallengeType::Http01);
         let is_probed = |address: IpAddr| {
             is_fetched
                 && (!has_public_ca || self.machine_addresses.reach(address) == Reachability::Public)

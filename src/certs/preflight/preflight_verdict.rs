@@ -91,7 +91,46 @@ impl Findings {
         }
     }
 
+    /// Returns the verdict on the records alone.
+    pub(super) fn records_verdict(&self) -> Verdict {
+        match self.records_objection() {
+            Some(reason) if self.has_public_ca && !reason.may_be_local_view() => {
+                Verdict::Hopeless(reason)
+            }
+            Some(reason) => Verdict::Doubt(reason),
+            None => self.records_doubt().map_or(Verdict::Go, Verdict::Doubt),
+        }
+    }
+
+    /// Returns the verdict on the answers at port 80 alone; `None` if no request was sent. An address of this machine that
+    /// does not answer is certainly closed, since no router is in between.
+    pub(super) fn answers_verdict(&self) -> Option<Verdict> {
+        let mut probed = self
+            .usable()
+            .filter(|it| it.outcome != ProbeOutcome::NotProbed);
+        probed.next()?;
+        let is_closed = |it: &&CheckedAddress| {
+            let is_closed = matches!(it.outcome, ProbeOutcome::Unreachable | ProbeOutcome::Silent);
+            it.ownership == Ownership::Own && is_closed
+        };
+        let closed = self.usable().find(is_closed).and_then(|it| it.doubt());
+        Some(match self.answers_objection() {
+            Some(reason) if self.has_public_ca => Verdict::Hopeless(reason),
+            Some(reason) => Verdict::Doubt(reason),
+            None => match (closed, self.answers_doubt()) {
+                (Some((_, reason)), _) => Verdict::Hopeless(reason),
+                (None, Some(reason)) => Verdict::Doubt(reason),
+                (None, None) => Verdict::Go,
+            },
+        })
+    }
+
     fn objection(&self) -> Option<Reason> {
+        self.records_objection()
+            .or_else(|| self.answers_objection())
+    }
+
+    fn records_objection(&self) -> Option<Reason> {
         if self.failure().is_some() {
             return None;
         }
@@ -101,8 +140,13 @@ impl Findings {
                 _ => Reason::NoAddress(self.name.clone()),
             });
         };
-        if self.usable().next().is_none() {
-            return Some(address.not_public());
+        let is_usable = self.usable().next().is_some();
+        (!is_usable).then(|| address.not_public())
+    }
+
+    fn answers_objection(&self) -> Option<Reason> {
+        if self.failure().is_some() {
+            return None;
         }
         // The CA prefers IPv6 and uses IPv4 only if it cannot connect.
         let (six, four): (Vec<_>, Vec<_>) =
@@ -111,15 +155,22 @@ impl Findings {
     }
 
     fn doubt(&self) -> Option<Reason> {
+        self.failure()
+            .or_else(|| self.answers_doubt())
+            .or_else(|| self.records_doubt())
+    }
+
+    fn records_doubt(&self) -> Option<Reason> {
+        let mut addresses = self.addresses.iter();
+        let unusable = addresses.find(|address| !self.is_usable(address));
+        self.failure()
+            .or_else(|| unusable.map(CheckedAddress::not_public))
+    }
+
+    fn answers_doubt(&self) -> Option<Reason> {
         let doubts = self.usable().filter_map(|address| address.doubt());
         let worst = doubts.min_by_key(|(rank, _)| *rank);
-        let unusable = self
-            .addresses
-            .iter()
-            .find(|address| !self.is_usable(address));
-        self.failure()
-            .or_else(|| worst.map(|(_, reason)| reason))
-            .or_else(|| unusable.map(CheckedAddress::not_public))
+        worst.map(|(_, reason)| reason)
     }
 
     /// Returns the first address that some machine can have, otherwise the first documentation address.

@@ -200,7 +200,8 @@ impl Reason {
 }
 
 impl Record {
-    fn is(self, address: IpAddr) -> String {
+    /// Begins a sentence about an address of this record.
+    pub(super) fn is(self, address: IpAddr) -> String {
         match self {
             Self::A => format!("A points to {address}, which is"),
             Self::Aaaa => format!("AAAA points to {address}, which is"),
@@ -208,7 +209,7 @@ impl Record {
         }
     }
 
-    fn fix(self) -> &'static str {
+    pub(super) fn fix(self) -> &'static str {
         match self {
             Self::A | Self::Aaaa => "point it here, or remove it",
             Self::Literal => "serve it from the machine that has it",

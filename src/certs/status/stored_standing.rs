@@ -63,6 +63,17 @@ impl<'a> StoredStanding<'a> {
         }
     }
 
+    /// Returns what holds back further orders for a name or pattern: a budget, or the CA. `None` if nothing does.
+    pub async fn hold(&self, wanted: &HostPattern, now: SystemTime) -> Option<HoldReason> {
+        let policy = match wanted {
+            HostPattern::Exact(name) => self.policies.lookup(name.as_str()),
+            pattern => self.policies.get(pattern),
+        }?;
+        let subject = policy.subject_of(wanted);
+        let issuers = self.issuers.for_subject(&subject, policy);
+        self.held(issuers, &subject, now).await.ok()?
+    }
+
     /// Returns the TXT records that the operator has to set once, so that CAs can validate the name or pattern: one for each
     /// issuer that needs one.
     pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {

@@ -21,6 +21,10 @@ pub(in crate::cli) enum Error {
     NotRunning(PathBuf),
     #[error("no proxy listens on the admin socket {}; start it, or give the path of its socket with --admin PATH", .0.display())]
     NoAnswer(PathBuf),
+    #[error(
+        "there are no names: no proxy is running, and no Proxyfile was found; give one with --config FILE"
+    )]
+    NoSites,
     #[error("nothing was imported; the lines above say why")]
     NothingImported,
     #[error("the output cannot be formatted as JSON: {0}")]
@@ -32,7 +36,7 @@ pub(in crate::cli) enum Error {
 impl CommandError for Error {
     fn is_usage(&self) -> bool {
         match self {
-            Self::Config(_) => true,
+            Self::Config(_) | Self::NoSites => true,
             Self::Admin(error) => error.is_usage(),
             _ => false,
         }

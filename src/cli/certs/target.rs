@@ -39,7 +39,7 @@ pub(super) struct CaFlags {
 
 impl TargetFlags {
     /// Loads the configuration. With `--storage`, the default paths are not searched for a Proxyfile.
-    fn load(self) -> Result<Config, Error> {
+    pub(in crate::cli) fn load(self) -> Result<Config, Error> {
         self.load_with(Flags::default())
     }
 

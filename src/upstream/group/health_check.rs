@@ -1,10 +1,11 @@
 //! Active health check: a request that is sent at intervals to find out if a backend works.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::uri::Authority;
-use http::{Extensions, HeaderValue, Request, StatusCode};
+use http::{Extensions, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
@@ -162,6 +163,37 @@ impl HealthCheck {
     }
 
     async fn send(&self, permit: OwnedSemaphorePermit) -> Result<(), CheckError> {
+        let (head, body) = self.response(permit).await?.into_parts();
+        if !self.health.expect.has(head.status) {
+            return Err(CheckError::Status(head.status));
+        }
+        Ok(read(body).await?)
+    }
+
+    /// Sends one request to the backend at `address`, and returns the status of its response, whatever it is.
+    pub(super) async fn status_of(
+        address: &Address,
+        settings: &Arc<UpstreamSettings>,
+        limit: Duration,
+    ) -> Result<StatusCode, Error> {
+        let check = Self {
+            address: address.clone(),
+            health: HealthOptions {
+                timeout: limit,
+                ..HealthOptions::new("/".to_owned())
+            },
+            settings: Arc::clone(settings),
+        };
+        let Ok(permit) = settings.dialer.permit().await else {
+            return Err(Error::ConnectionLimit);
+        };
+        Ok(check.response(permit).await?.status())
+    }
+
+    async fn response(
+        &self,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Response<ResponseBody>, Error> {
         // A separate lane: a check does not count as load, and no other request uses its connection.
         let pool = Pool::new(
             self.settings.options.idle_timeout,
@@ -189,12 +221,7 @@ impl HealthCheck {
         };
         let exchanged = exchange(lease, self.request(), terms);
         let response = exchanged.await.map_err(|failure| failure.error)?;
-        let response = refuse_tls_port(response, true).await?;
-        let (head, body) = response.into_parts();
-        if !self.health.expect.has(head.status) {
-            return Err(CheckError::Status(head.status));
-        }
-        Ok(read(body).await?)
+        refuse_tls_port(response, true).await
     }
 
     /// Host that the TLS handshake names, if it is that of the request.
@@ -236,8 +263,6 @@ async fn read(mut body: ResponseBody) -> Result<(), BodyError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::sync::Semaphore;
 
     use super::*;

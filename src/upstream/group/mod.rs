@@ -3,6 +3,7 @@
 
 mod attempt;
 mod backend_fields;
+mod backend_probe;
 mod backend_set;
 mod carry_over;
 mod discovery;
@@ -16,6 +17,7 @@ mod upstream;
 mod upstream_status;
 mod weight_ratios;
 
+pub use backend_probe::BackendProbe;
 pub use selected_backend::Caller;
 pub use upstream::Upstream;
 pub use upstream_status::UpstreamStatus;

@@ -31,10 +31,10 @@ use crate::upstream::transport::TlsError;
 /// Group of backends that serve the same requests.
 #[derive(Debug)]
 pub struct Upstream {
-    discovery: Discovery,
+    pub(super) discovery: Discovery,
     queue: Queue,
     budgets: PerWorker<CachePadded<RetryBudget>>,
-    settings: Arc<UpstreamSettings>,
+    pub(super) settings: Arc<UpstreamSettings>,
 }
 
 impl Upstream {

@@ -4,7 +4,6 @@ pub(crate) mod admin;
 pub(crate) mod binary;
 pub(crate) mod deadline;
 pub(crate) mod full_pipe;
-pub(crate) mod memory_storage;
 pub(crate) mod open_files;
 pub(crate) mod output_lines;
 pub(crate) mod ports;

@@ -96,7 +96,8 @@ async fn requests_are_counted_at_their_site_by_status_with_times_and_bytes() {
     shown(metrics_address, &lines).await;
     let page = metrics(metrics_address).await;
     for host in ["one.localhost", "three.localhost", "example.org"] {
-        assert!(!page.contains(host), "{host}: {page}");
+        let label = format!("site=\"{host}\"");
+        assert!(!page.contains(&label), "{label}: {page}");
     }
     let built = format!(
         "proxy_build_info{{version=\"{}\"}} 1\n",

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use url::Url;
 
 use super::super::{
-    CaaNames, Error, Inspection, IssueRequest, Issuer, Pem, RecordToSet, Revocation,
+    CaContact, CaaNames, Error, Inspection, IssueRequest, Issuer, Pem, RecordToSet, Revocation,
     RevocationSigner,
 };
 use super::account_keeper::{AccountKeeper, AccountParts};
@@ -254,6 +254,21 @@ impl Issuer for AcmeIssuer {
                 identities: identities.unwrap_or_default(),
                 account,
             }
+        }
+        .boxed()
+    }
+
+    fn contact(&self) -> BoxFuture<'_, Option<Result<CaContact, Error>>> {
+        async move {
+            let client = match self.accounts.client() {
+                Ok(client) => client,
+                Err(error) => return Some(Err(error)),
+            };
+            let contact = client.contact().await.map(|(_, skew)| CaContact {
+                directory: self.accounts.directory().clone(),
+                skew,
+            });
+            Some(contact.map_err(Error::from))
         }
         .boxed()
     }

@@ -14,12 +14,12 @@ use proxy::certs::{
     RenewalPlan, Ruleset,
 };
 use proxy::name::{HostName, HostPattern};
+use proxy::storage::MemoryStorage;
 use proxy::tasks::Tasks;
 use rcgen::{CertificateParams, KeyPair};
 use tokio::sync::Semaphore;
 
 use crate::harness::ca::pki::TestCa;
-use crate::harness::memory_storage::MemoryStorage;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);

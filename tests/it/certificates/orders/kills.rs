@@ -15,7 +15,7 @@ use proxy::certs::{
 };
 use proxy::dns_client::NameServer;
 use proxy::name::{HostName, HostPattern, NameMap};
-use proxy::storage::{Key, Storage};
+use proxy::storage::{Key, MemoryStorage, Storage};
 use proxy::tasks::Tasks;
 use serde_json::json;
 use tokio::runtime::Builder;
@@ -27,7 +27,6 @@ use crate::harness::crashes::crashing_dns::CrashingDns;
 use crate::harness::crashes::crashing_storage::CrashingStorage;
 use crate::harness::deadline::soon;
 use crate::harness::dns::server::DnsServer;
-use crate::harness::memory_storage::MemoryStorage;
 
 const NAME: &str = "www.example.org";
 const WILDCARD: &str = "*.example.org";
