@@ -169,8 +169,16 @@ impl Listen for UnixListener {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // Without the lock, the file belongs to the process that listens, which this one has failed to replace.
-        if self.lock.is_some() && !self.is_handed_over.load(Ordering::Acquire) {
+        if self.is_handed_over.load(Ordering::Acquire) {
+            return;
+        }
+        // Without the lock, the file belongs to the process that listens, which this one has failed to replace; unless that has
+        // just ended.
+        let late_lock = match self.lock {
+            Some(_) => None,
+            None => lock(&self.path, None).ok(),
+        };
+        if self.lock.is_some() || late_lock.is_some() {
             let _ = fs::remove_file(&self.path);
         }
     }

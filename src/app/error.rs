@@ -53,7 +53,7 @@ pub enum Error {
     Page(#[from] PageError),
     /// The process cannot become the configured user.
     #[error("{0}")]
-    Privileges(#[from] super::privileges::PrivilegeError),
+    Privileges(#[from] super::process::privileges::PrivilegeError),
     /// A listener cannot be bound.
     #[error("{0}")]
     Listen(#[from] server::BindError),

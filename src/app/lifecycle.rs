@@ -3,32 +3,31 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::Instant;
 use tracing::info;
 
+use super::Error;
 use super::admin_endpoints::{AdminEndpoints, RunningAdmin};
 use super::built_config::{Basis, BuiltConfig, Draft};
 use super::certificates::ServedPairs;
 use super::doctor::{Doctor, DoctorParts, RunningProxy};
-use super::listeners::{
-    BoundListener, BoundListeners, ListenerPlan, Listeners, ServerState, acceptor_rules,
-};
-use super::problems::{ProblemWatch, WatchedConfig};
+use super::listeners::{BoundListener, BoundListeners, ListenerPlan, Listeners, ServerState};
+use super::problems::ProblemWatch;
+use super::process::{open_file_limit, service_manager};
 use super::rehearsal::Rehearsal;
 use super::shared_state::SharedState;
 use super::shutdown::{Departure, Shutdown};
+use super::start::{Opened, first_acceptor, start_manager, stats, watch_problems};
 use super::upgrade::{Handover, Inherited, Successor, SuccessorError};
 use super::workers::Workers;
-use super::{Error, open_file_limit, privileges, service_manager};
 use crate::admin::{
-    self, CheckReport, CheckResult, ListenerStatus, ProcessCommand, RehearsalRequest, Stopped,
+    CheckReport, CheckResult, ListenerStatus, ProcessCommand, RehearsalRequest, Stopped,
 };
-use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
+use crate::certs::CertManager;
 use crate::config::{Config, ConfigChanges, ConfigFile};
 use crate::proxy::CurrentRouter;
 use crate::tasks::Tasks;
@@ -338,46 +337,6 @@ impl App {
     }
 }
 
-/// The first part of a start: all that is opened, with the privileges that it takes.
-struct Opened {
-    shared: SharedState,
-    admin: AdminEndpoints,
-    plan: ListenerPlan,
-}
-
-impl Opened {
-    /// Listens before anything else if privileges are dropped: only they may open low ports. Everything else is opened without
-    /// them, so that a reload can open it again.
-    fn open(config: &Config, inherited: Inherited, max_connections: usize) -> Result<Self, Error> {
-        inherited.note_unusable();
-        let Inherited {
-            sockets: mut passed,
-            admin,
-            ..
-        } = inherited;
-        let workers = Workers::count();
-        let listen = |passed: &mut _| ListenerPlan::take_or_bind(&config.listen, workers, passed);
-        let early = match &config.user {
-            Some(_) => Some(listen(&mut passed)?),
-            None => None,
-        };
-        privileges::drop_to(config)?;
-        let shared = SharedState::open(config, max_connections)?;
-        // A proxy that runs already is found out by its admin socket, before its ports are.
-        let admin = AdminEndpoints::open(config, admin, &mut passed)?;
-        let plan = match early {
-            Some(plan) => plan,
-            None => listen(&mut passed)?,
-        };
-        passed.close_unwanted();
-        Ok(Self {
-            shared,
-            admin,
-            plan,
-        })
-    }
-}
-
 /// Runs `build` on a thread that ends with it.
 ///
 /// The allocator keeps memory ready for each thread that lives. The threads of the pool take turns, so each of them would
@@ -398,60 +357,4 @@ where
         .spawn(work)
         .map_err(Error::Runtime)?;
     result.await.map_err(Error::Abandoned)?
-}
-
-fn first_acceptor(
-    shared: &SharedState,
-    built: &BuiltConfig,
-    manager: &CertManager,
-) -> Result<tls::Acceptor, Error> {
-    Ok(tls::Acceptor::new(tls::AcceptorParts {
-        cache: Arc::clone(&shared.cache),
-        manager: manager.clone(),
-        challenges: Arc::clone(&shared.challenges),
-        rules: acceptor_rules(built.listen(), &built.routing.tls),
-    })?)
-}
-
-/// Returns the sources of statistics.
-fn stats(
-    shared: &SharedState,
-    state: &ServerState,
-    max_connections: usize,
-    manager: &CertManager,
-    listeners: &Arc<ArcSwap<Vec<ListenerStatus>>>,
-) -> admin::Stats {
-    admin::Stats {
-        started: Instant::now(),
-        started_at: SystemTime::now(),
-        permits: Arc::clone(&state.permits),
-        max_connections,
-        current_router: Arc::clone(&state.current_router),
-        listeners: Arc::clone(listeners),
-        refusals: shared.refusals.clone(),
-        figures: shared.figures.clone(),
-        dns_updates: shared.dns_updates.clone(),
-        reloads: shared.reloads.clone(),
-        manager: manager.clone(),
-    }
-}
-
-fn watch_problems(
-    shared: &SharedState,
-    config: &Config,
-    manager: &CertManager,
-    watched: WatchedConfig,
-) -> ProblemWatch {
-    let directory = config.storage.directory();
-    ProblemWatch::start(watched, manager.clone(), directory, &shared.background)
-}
-
-fn start_manager(shared: &SharedState, ruleset: Ruleset) -> CertManager {
-    certs::start(ManagerParts {
-        ruleset,
-        records: shared.certificate_records(),
-        cache: Arc::clone(&shared.cache),
-        clock: Clock::system(),
-        tasks: shared.background.clone(),
-    })
 }

@@ -11,12 +11,13 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::error::with_causes;
-use super::file_watch::FileWatch;
 use super::listeners::{BoundListener, BoundListeners};
-use super::logging::{self, Log, WHOLE};
-use super::signals::Signals;
+use super::process::file_watch::FileWatch;
+use super::process::logging::{self, Log, WHOLE};
+use super::process::signals::Signals;
+use super::process::{privileges, service_manager};
 use super::upgrade::{Inherited, Predecessor, Successor, own_binary};
-use super::{App, Error, privileges, service_manager};
+use super::{App, Error};
 use crate::admin::{self, ProcessCommand, Reloaded, Stopped, Upgraded};
 use crate::config::{Config, ConfigChanges, ConfigFile};
 

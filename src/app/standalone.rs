@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::certificates::IssuanceSetup;
 use super::doctor::{Doctor, DoctorParts};
+use super::process::open_file_limit;
 use super::rehearsal::Rehearsal;
 use super::shared_state::SharedState;
 use super::workers::Workers;
-use super::{App, Error, open_file_limit};
+use super::{App, Error};
 use crate::admin::{CheckReport, CheckResult, RehearsalRequest};
 use crate::config::Config;
 use crate::server::{Listener, ListenerOptions};

@@ -78,7 +78,7 @@ fn failure(error: &upstream::Error) -> String {
         | upstream::Error::ConnectTimeout { .. }
         | upstream::Error::ResponseTimeout { .. }
         | upstream::Error::Resolve { .. } => {
-            format!("{sentence}; start the app, or correct its address in the Proxyfile")
+            format!("{sentence}; start it, or correct its address in the Proxyfile")
         }
         _ => sentence,
     }

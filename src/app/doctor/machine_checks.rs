@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::{Access, access, statvfs};
 
 use crate::admin::CheckResult;
-use crate::app::open_file_limit;
+use crate::app::process::open_file_limit;
 use crate::app::workers::Workers;
 use crate::storage::{self, FileStorage};
 

@@ -187,7 +187,7 @@ async fn a_dead_backend_is_told() {
     scene.config.sites = other.sites;
     let report = scene.alone().await;
     let sentence =
-        format!("backend {address} refuses connections; start the app, or correct its address");
+        format!("backend {address} refuses connections; start it, or correct its address");
     assert_check(&report, "backend", Fail, &sentence);
 }
 

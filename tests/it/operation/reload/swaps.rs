@@ -189,9 +189,10 @@ async fn reloads_do_not_grow_the_memory() {
     };
     let before = least_after(1..10).await;
     let after = least_after(10..60).await;
-    // While it reloads, the proxy has two configurations of more than 3 MiB, each with its text, and tables of their keys.
+    // A reload has two configurations of more than 3 MiB, their texts and tables of their keys. The allocator keeps that room
+    // for the next one.
     let first = before.saturating_sub(at_start);
-    assert!(first < 24 * 1024, "{first} KiB by the first reloads");
+    assert!(first < 40 * 1024, "{first} KiB by the first reloads");
     // Each router that stayed in memory would take more than 3 MiB.
     let grown = after.saturating_sub(before);
     assert!(grown < 5 * 1024, "{grown} KiB");

@@ -13,7 +13,7 @@ const PER_CONNECTION: u64 = 2;
 const MOST_CONNECTIONS: u64 = 500_000;
 
 /// Raises the limit, and returns the number of client connections that fit under it.
-pub(super) fn raise(workers: usize) -> usize {
+pub(in crate::app) fn raise(workers: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
         && let Err(error) = setrlimit(
@@ -30,7 +30,7 @@ pub(super) fn raise(workers: usize) -> usize {
 }
 
 /// Returns the number of client connections that fit under the highest limit that the process can set.
-pub(super) fn connections_at_most(workers: usize) -> usize {
+pub(in crate::app) fn connections_at_most(workers: usize) -> usize {
     connections(getrlimit(Resource::Nofile).maximum, workers)
 }
 

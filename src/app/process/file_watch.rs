@@ -17,7 +17,7 @@ type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 /// The watched files.
 #[derive(Debug)]
-pub(super) struct FileWatch {
+pub(in crate::app) struct FileWatch {
     files: Vec<PathBuf>,
     /// The files as they were read last.
     known: Vec<Stamp>,
@@ -27,7 +27,7 @@ pub(super) struct FileWatch {
 
 impl FileWatch {
     /// Watches these files, from their present state on. Without files, there is never a change.
-    pub(super) async fn new(files: Vec<PathBuf>) -> Self {
+    pub(in crate::app) async fn new(files: Vec<PathBuf>) -> Self {
         Self {
             known: stamps(files.clone()).await,
             files,
@@ -36,7 +36,7 @@ impl FileWatch {
     }
 
     /// Watches these files instead. Those that it watched already keep the state in which they were read.
-    pub(super) async fn follow(&mut self, files: Vec<PathBuf>) {
+    pub(in crate::app) async fn follow(&mut self, files: Vec<PathBuf>) {
         if files == self.files {
             return;
         }
@@ -54,13 +54,13 @@ impl FileWatch {
     }
 
     /// `true` if nothing is watched.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(in crate::app) fn is_idle(&self) -> bool {
         self.files.is_empty()
     }
 
     /// Waits until a file has changed and stays the same for two looks. A change that is written over meanwhile counts once.
     /// Cancel safe.
-    pub(super) async fn changed(&mut self) {
+    pub(in crate::app) async fn changed(&mut self) {
         loop {
             sleep(INTERVAL).await;
             let now = stamps(self.files.clone()).await;

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::config::Config;
 
 /// Keeps the system from writing the memory of this process to disk, and other processes of its user from reading it.
-pub(super) fn disable_core_dumps() {
+pub(in crate::app) fn disable_core_dumps() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         warn!(%error, "core dumps cannot be turned off; a dump would hold private keys");
     }
@@ -46,7 +46,7 @@ pub enum PrivilegeError {
 }
 
 /// Makes the process the configured user for good, if there is one. A data directory that does not exist is made for it.
-pub(super) fn drop_to(config: &Config) -> Result<(), PrivilegeError> {
+pub(in crate::app) fn drop_to(config: &Config) -> Result<(), PrivilegeError> {
     if let Some(name) = &config.user {
         become_user(name, config.storage.directory())?;
         // The change of the user may have turned them on.

@@ -18,19 +18,19 @@ const STOP_RESERVE: Duration = Duration::from_secs(20);
 const PINGS: u32 = 3;
 
 /// Says that the proxy serves.
-pub(super) async fn tell_ready() {
+pub(in crate::app) async fn tell_ready() {
     tell(vec![NotifyState::Ready]).await;
 }
 
 /// Says that the configuration is being read again. [`tell_ready`] must follow, whatever the result.
-pub(super) async fn tell_reloading() {
+pub(in crate::app) async fn tell_reloading() {
     let mut states = vec![NotifyState::Reloading];
     states.extend(NotifyState::monotonic_usec_now());
     tell(states).await;
 }
 
 /// Says that the proxy stops, which may take as long as its drain.
-pub(super) async fn tell_stopping(drain: Duration) {
+pub(in crate::app) async fn tell_stopping(drain: Duration) {
     let most = drain.saturating_add(STOP_RESERVE).as_micros();
     let most = u32::try_from(most).unwrap_or(u32::MAX);
     tell(vec![
@@ -41,7 +41,7 @@ pub(super) async fn tell_stopping(drain: Duration) {
 }
 
 /// Says that the process with this number is the proxy from now on.
-pub(super) async fn tell_main_pid(pid: u32) {
+pub(in crate::app) async fn tell_main_pid(pid: u32) {
     tell(vec![NotifyState::MainPid(pid)]).await;
 }
 
@@ -54,7 +54,7 @@ async fn tell(states: Vec<NotifyState<'static>>) {
 }
 
 /// Tells the watchdog of the service manager, if there is one, that the proxy lives: only while all of `workers` turn.
-pub(super) async fn run_watchdog(workers: Vec<Handle>, shutdown: Shutdown) {
+pub(in crate::app) async fn run_watchdog(workers: Vec<Handle>, shutdown: Shutdown) {
     let Some(interval) = sd_notify::watchdog_enabled() else {
         return;
     };

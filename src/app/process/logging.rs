@@ -18,23 +18,23 @@ use crate::non_blocking_writer::NonBlockingWriter;
 use crate::printable::{short_line, single_line};
 
 /// Target of events whose line stays whole, however long it is: it tells everything that an operator has to correct.
-pub(super) const WHOLE: &str = concat!(env!("CARGO_CRATE_NAME"), "::whole");
+pub(in crate::app) const WHOLE: &str = concat!(env!("CARGO_CRATE_NAME"), "::whole");
 
 /// The open log of the process.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(in crate::app) struct Log {
     filter: reload::Handle<Targets, Registry>,
     lines: NonBlockingWriter,
 }
 
 impl Log {
-    pub(super) fn set_level(&self, level: Level) {
+    pub(in crate::app) fn set_level(&self, level: Level) {
         // Fails only if another log was installed before, as in tests.
         let _ = self.filter.reload(filter(level));
     }
 
     /// Waits until the last lines are written, but not long.
-    pub(super) fn finish(&self) {
+    pub(in crate::app) fn finish(&self) {
         self.lines.finish();
     }
 }
@@ -125,7 +125,7 @@ fn filter(level: Level) -> Targets {
 }
 
 /// Opens the log of the process. A second call, as in tests, changes nothing.
-pub(super) fn start(options: &LogOptions) -> io::Result<Log> {
+pub(in crate::app) fn start(options: &LogOptions) -> io::Result<Log> {
     let lines = NonBlockingWriter::start(io::stderr(), |lost| {
         warn!(
             lost,

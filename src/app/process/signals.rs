@@ -5,19 +5,19 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// All signals that the process handles. Without a handler, each of them ends it.
-pub(super) struct Signals {
-    pub(super) stop: StopSignals,
+pub(in crate::app) struct Signals {
+    pub(in crate::app) stop: StopSignals,
     /// SIGHUP: the configuration has changed.
-    pub(super) reload: Signal,
+    pub(in crate::app) reload: Signal,
     /// SIGUSR1: the file of the access log was moved.
-    pub(super) reopen: Signal,
+    pub(in crate::app) reopen: Signal,
     /// SIGUSR2: the binary was replaced.
-    pub(super) upgrade: Signal,
+    pub(in crate::app) upgrade: Signal,
 }
 
 impl Signals {
     /// Handles the signals from now on.
-    pub(super) fn handle() -> io::Result<Self> {
+    pub(in crate::app) fn handle() -> io::Result<Self> {
         Ok(Self {
             stop: StopSignals::new()?,
             reload: signal(SignalKind::hangup())?,
@@ -28,7 +28,7 @@ impl Signals {
 }
 
 /// The two signals that stop the process.
-pub(super) struct StopSignals {
+pub(in crate::app) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -44,7 +44,7 @@ impl StopSignals {
     }
 
     /// Waits for one of them. Returns its name.
-    pub(super) async fn next(&mut self) -> &'static str {
+    pub(in crate::app) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
