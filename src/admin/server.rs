@@ -40,7 +40,7 @@ pub struct Server {
     tasks: Tasks,
 }
 
-/// What requests are about: certificates, and the process.
+/// Subjects of requests: certificates, and the process.
 #[derive(Debug)]
 struct Resources {
     operations: Operations,

@@ -32,7 +32,7 @@ pub(super) struct Draft {
     pub(super) watched: WatchedConfig,
 }
 
-/// What a draft starts from.
+/// Start of a draft.
 #[derive(Debug)]
 pub(super) enum Basis<'a> {
     /// The listeners of a proxy that has just been started.

@@ -43,7 +43,7 @@ pub fn run(config: &Config, file: Option<&ConfigFile>, inherited: Inherited) -> 
     outcome
 }
 
-/// What the process has apart from the proxy that runs in it.
+/// Parts of the process beside the proxy that runs in it.
 struct Process<'a> {
     file: Option<&'a ConfigFile>,
     log: &'a Log,

@@ -1,4 +1,4 @@
-//! What was counted in the last minutes: samples of totals, taken at intervals, so that nothing that is counted needs a
+//! Counts of the last minutes: samples of totals, taken at intervals, so that nothing that is counted needs a
 //! time.
 
 use std::collections::VecDeque;
@@ -25,12 +25,12 @@ pub struct WindowTotals {
     pub times: HistogramTotals,
 }
 
-/// What was counted in a time.
+/// Counts of a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
     /// Length of the time.
     pub length: Duration,
-    /// What was counted in it.
+    /// Counts in it.
     pub counted: WindowTotals,
 }
 

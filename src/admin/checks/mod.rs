@@ -1,4 +1,4 @@
-//! What `proxy doctor` and `proxy rehearse` find, as the admin socket and the command line tell it.
+//! Findings of `proxy doctor` and `proxy rehearse`, as the admin socket and the command line tell them.
 
 mod check_report;
 mod rehearsal_request;

@@ -36,7 +36,7 @@ pub(in crate::app) struct DoctorParts<'a> {
     pub(in crate::app) upstreams: UpstreamContext,
     /// The running proxy; `None` if the listeners answer only challenges.
     pub(in crate::app) running: Option<RunningProxy>,
-    /// What is known of the listeners.
+    /// Findings about the listeners.
     pub(in crate::app) listeners: Vec<CheckResult>,
 }
 

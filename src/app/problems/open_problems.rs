@@ -11,7 +11,7 @@ use super::problem::{Change, Event, Kind, Problem};
 /// Least time between two messages about the same problem, in which it may have been over for a while.
 const INTERVAL: Duration = Duration::from_secs(3600);
 
-/// What makes two findings the same problem.
+/// Key by which two findings are the same problem.
 type Cause = (Kind, String);
 
 /// The open problems.

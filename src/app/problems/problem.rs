@@ -18,15 +18,15 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) kind: Kind,
-    /// What makes two findings the same problem.
+    /// Key by which two findings are the same problem.
     pub(super) cause: String,
     /// The names, addresses or directory.
     pub(super) subject: String,
-    /// What is wrong, in one sentence.
+    /// Description of the problem in one sentence.
     pub(super) sentence: String,
 }
 
-/// What has happened to a problem.
+/// Change of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Change {

@@ -51,7 +51,7 @@ pub(in crate::app) struct ProblemWatch {
     config: Arc<ArcSwap<WatchedConfig>>,
 }
 
-/// What is looked at, whatever the configuration.
+/// Search for problems, with the parts that no configuration changes.
 struct Looker {
     config: Arc<ArcSwap<WatchedConfig>>,
     manager: CertManager,

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 /// Time between two looks. A file that is still being written differs from one look to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What changes with a file, also if a link to it is swapped, as editors and Kubernetes do: device, inode, size, and the
+/// State of a file, which differs also if a link to it is swapped, as editors and Kubernetes do: device, inode, size, and the
 /// seconds and nanoseconds of its last change. `None` if there is no such file.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 

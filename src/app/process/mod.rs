@@ -1,4 +1,4 @@
-//! What the process has apart from the proxy that runs in it: signals, the log, privileges, limits, the service manager, files
+//! Parts of the process beside the proxy that runs in it: signals, the log, privileges, limits, the service manager, files
 //! that it watches. Knows no part of the proxy.
 
 pub(super) mod file_watch;

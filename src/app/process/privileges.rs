@@ -24,7 +24,7 @@ pub(in crate::app) fn disable_core_dumps() {
 pub enum PrivilegeError {
     /// There is no such user.
     #[error(
-        "there is no user `{0}` on this machine; create it (useradd --system {0}), or name another one in `user`"
+        "this machine has no user `{0}`; create it (useradd --system {0}), or name another one in `user`"
     )]
     Unknown(String),
     /// This process may not become another user.

@@ -1,4 +1,4 @@
-//! What the service manager, such as systemd, is told about this process (sd_notify(3)), and the watchdog. Without a service
+//! Messages to the service manager, such as systemd, about this process (sd_notify(3)), and the watchdog. Without a service
 //! manager, nothing is said.
 
 use std::time::Duration;

@@ -36,7 +36,7 @@ pub struct ChallengeRecords {
     lookups: Arc<Semaphore>,
 }
 
-/// What answers one challenge.
+/// Answer to one challenge.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct ChallengeRecord {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use rustix::termios::tcgetwinsize;
 
-/// What is known of standard output.
+/// Facts about standard output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terminal {
     is_terminal: bool,

@@ -69,7 +69,7 @@ enum Phase {
 pub(in crate::server) struct Ended {
     /// The error that ended it.
     pub(in crate::server) error: Option<ConnectionError>,
-    /// What is left of it, if its client may still write.
+    /// Rest of it, if its client may still write.
     pub(in crate::server) lingering: Option<LingeringClose>,
 }
 

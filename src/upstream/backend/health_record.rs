@@ -1,4 +1,4 @@
-//! What is remembered about the health of a backend for people: why it is out, and its last check. Requests write to it
+//! Record of the health of a backend, for people: why it is out, and its last check. Requests write to it
 //! only after a failure.
 
 use std::error::Error;

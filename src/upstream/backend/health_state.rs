@@ -110,7 +110,7 @@ impl HealthState {
         self.marks() & EJECTED != 0 && self.millis(now) < self.ejected_until.load(Ordering::Acquire)
     }
 
-    /// What is remembered for people.
+    /// Record for people.
     pub(in crate::upstream) fn record(&self) -> &HealthRecord {
         &self.record
     }
