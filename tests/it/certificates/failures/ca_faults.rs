@@ -305,6 +305,33 @@ async fn a_damaged_root_of_the_internal_ca_stops_only_the_names_that_need_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_certificate_is_told_once_without_its_bytes_and_replaced() {
+    let setup = ProxySetup::new();
+    let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
+    let mut proxy = start(setup, &ca).await;
+    proxy.logged("certificate obtained").await;
+    let setup = proxy.stop().await;
+    let records = setup.data().join("certificates");
+    let issuer = std::fs::read_dir(&records)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let record = issuer.path().join(NAME).join("certificate.pem");
+    std::fs::write(&record, "-----BEGIN CERTIFICATE-----\ngarbage\n").unwrap();
+
+    let mut proxy = setup.start().await;
+
+    proxy.logged("certificate obtained").await;
+    let log = proxy.log();
+    let told = log.lines().filter(|line| line.contains("is damaged"));
+    assert_eq!(told.count(), 1, "{log}");
+    assert!(log.contains(&record.display().to_string()), "{log}");
+    assert!(!log.contains("garbage"), "{log}");
+    assert_eq!(ca.count(Step::NewOrder), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_ca_is_asked_if_storage_cannot_be_written() {
     let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;

@@ -88,7 +88,7 @@ async fn a_user_that_cannot_be_is_refused_with_the_way_out() {
     for (user, sentence) in [
         (
             "no-such-user",
-            "there is no user `no-such-user` on this machine; create it",
+            "this machine has no user `no-such-user`; create it",
         ),
         ("root", "`user` is `root`, which has all privileges"),
     ] {
