@@ -1,6 +1,7 @@
 //! Text of peers and of files, made safe for a log line or a terminal, and short.
 
 use std::borrow::Cow;
+use std::error::Error;
 
 /// Most characters of a peer's text that a sentence quotes.
 const QUOTED: usize = 160;
@@ -27,6 +28,21 @@ const BEFORE_SENTENCE: [&str; 4] = [
     "error\u{1b}[0m\u{1b}[2m=\u{1b}[0m",
     "reason\u{1b}[0m\u{1b}[2m=\u{1b}[0m",
 ];
+
+/// Returns an error as one sentence, with the causes that it does not name itself.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !sentence.contains(&words) {
+            sentence = format!("{sentence}: {words}");
+        }
+        cause = error.source();
+    }
+    sentence
+}
 
 /// Returns a peer's text as a sentence quotes it: on one line, with at most 160 characters, and without the sign that separates a
 /// sentence from its fix.

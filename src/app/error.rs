@@ -117,20 +117,6 @@ pub enum Error {
     },
 }
 
-/// Returns an error with all of its causes as one sentence.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !sentence.contains(&words) {
-            sentence = format!("{sentence}: {words}");
-        }
-        cause = error.source();
-    }
-    sentence
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use super::error::with_causes;
 use super::listeners::{BoundListener, BoundListeners};
 use super::process::file_watch::FileWatch;
 use super::process::logging::{self, Log, WHOLE};
@@ -20,6 +19,7 @@ use super::upgrade::{Inherited, Predecessor, Successor, own_binary};
 use super::{App, Error};
 use crate::admin::{self, ProcessCommand, Reloaded, Stopped, Upgraded};
 use crate::config::{Config, ConfigChanges, ConfigFile};
+use crate::printable::with_causes;
 
 /// Runs the proxy until the process is told to stop, or another one replaces it, and has drained. SIGHUP reloads the file, if
 /// there is one. Uses the `inherited` sockets. Blocks.

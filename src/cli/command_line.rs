@@ -1,6 +1,5 @@
 //! Parses the arguments, runs the command, and returns the exit code: 0 ok, 1 failed, 2 bad usage or configuration.
 
-use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -23,6 +22,7 @@ use super::upgrade::Upgrade;
 use super::{check, explain, hash_password, missing_command};
 use crate::app::Predecessor;
 use crate::non_blocking_writer::NonBlockingWriter;
+use crate::printable::with_causes;
 
 /// The output streams of a command.
 pub struct Streams<'a> {
@@ -193,14 +193,5 @@ fn mistyped(error: &clap::Error) -> Option<&str> {
 
 /// Writes an error with its causes as one sentence. A failure to do so has nowhere to be reported.
 fn write_failure(failure: &Failure, err: &mut dyn Write) {
-    let mut sentence = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !sentence.contains(&words) {
-            sentence = format!("{sentence}: {words}");
-        }
-        cause = error.source();
-    }
-    let _ = writeln!(err, "{sentence}");
+    let _ = writeln!(err, "{}", with_causes(failure));
 }

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use tokio::task::spawn_blocking;
 
 use crate::admin::{CheckResult, CheckStatus};
-use crate::app::error::with_causes;
 use crate::config::{SiteAction, SiteConfig};
+use crate::printable::with_causes;
 use crate::upstream::{self, Address, Upstream, UpstreamContext};
 
 /// Time limit for the answer of one backend.

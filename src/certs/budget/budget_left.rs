@@ -1,4 +1,4 @@
-//! What is left of the budgets at a CA, for metrics.
+//! Remainders of the budgets at a CA, for metrics.
 
 use std::time::SystemTime;
 
@@ -11,12 +11,12 @@ use crate::storage::{self, Key, PageRequest};
 /// Limits how many domains or names are looked at.
 const MOST: usize = 1000;
 
-/// What is left of one budget.
+/// Remainder of one budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLeft {
     /// The budget: `orders`, `certificates` or `failed-authorizations`.
     pub budget: &'static str,
-    /// What is left: of the domain or name that has the least, if each has a budget of its own.
+    /// Remainder: of the domain or name that has the least, if each has a budget of its own.
     pub left: u32,
 }
 

@@ -44,7 +44,7 @@ pub struct CachedCertificate {
     pub name: HostPattern,
     /// The certificate.
     pub certificate: Arc<Certificate>,
-    /// Whether it is pinned.
+    /// `true` if it is pinned.
     pub is_pinned: bool,
 }
 

@@ -11,12 +11,12 @@ use crate::certs::issuance::AttemptResult;
 use crate::certs::issuer::Issuer;
 use crate::name::HostPattern;
 
-/// What is left of a budget at an issuer.
+/// Remainder of a budget at an issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerBudget {
     /// Configured name of the issuer.
     pub issuer: String,
-    /// What is left.
+    /// Remainder.
     pub left: BudgetLeft,
 }
 

@@ -13,7 +13,7 @@ use crate::figures::{LAST_MINUTE, WINDOW, Window};
 pub struct BackendStatus {
     /// Its address.
     pub address: String,
-    /// Whether it gets requests.
+    /// State, which says if it gets requests.
     pub state: BackendState,
     /// Why it gets none, in one sentence.
     pub reason: Option<String>,

@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
+use crate::printable::with_causes;
+
 /// Outcome of the last health check of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastCheck {
@@ -59,18 +61,4 @@ impl HealthRecord {
     pub(super) fn last_check(&self) -> Option<LastCheck> {
         self.last_check.lock().clone()
     }
-}
-
-/// Returns an error in one sentence, with the causes that it does not name itself.
-fn with_causes(error: &dyn Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !sentence.contains(&words) {
-            sentence = format!("{sentence}: {words}");
-        }
-        cause = error.source();
-    }
-    sentence
 }
