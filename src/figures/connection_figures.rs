@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::per_worker::{CachePadded, PerWorker};
 
-/// ClientProtocol of a client's connection.
+/// Protocol of a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientProtocol {
     /// HTTP/1.1 without TLS.
