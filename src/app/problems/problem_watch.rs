@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use super::open_problems::OpenProblems;
 use super::problem::{Kind, Problem};
@@ -48,12 +48,12 @@ pub(in crate::app) struct WatchedUpstream {
 /// The watch over a running proxy.
 #[derive(Debug)]
 pub(in crate::app) struct ProblemWatch {
-    config: Arc<ArcSwap<WatchedConfig>>,
+    config: watch::Sender<Arc<WatchedConfig>>,
 }
 
 /// Search for problems, with the parts that no configuration changes.
 struct Looker {
-    config: Arc<ArcSwap<WatchedConfig>>,
+    config: watch::Receiver<Arc<WatchedConfig>>,
     manager: CertManager,
     directory: PathBuf,
     /// The data directory, once it was looked at.
@@ -71,9 +71,9 @@ impl ProblemWatch {
     ) -> Self {
         let storage = config.receiver.as_ref();
         let storage = storage.and_then(|_| FileStorage::open(directory).ok());
-        let config = Arc::new(ArcSwap::from_pointee(config));
+        let (config, watched) = watch::channel(Arc::new(config));
         let looker = Looker {
-            config: Arc::clone(&config),
+            config: watched,
             manager,
             directory: directory.to_owned(),
             storage,
@@ -89,20 +89,31 @@ impl ProblemWatch {
         Self { config }
     }
 
-    /// Looks at another configuration from now on.
+    /// Looks at another configuration from now on, and at once.
     pub(in crate::app) fn replace(&self, config: WatchedConfig) {
-        self.config.store(Arc::new(config));
+        self.config.send_replace(Arc::new(config));
     }
 }
 
 impl Looker {
     async fn run(mut self) {
         let mut open = OpenProblems::default();
-        for look in 0_usize.. {
-            sleep(INTERVAL).await;
-            let config = self.config.load_full();
-            let Some(receiver) = &config.receiver else {
+        let mut look = 0_usize;
+        loop {
+            let replaced = if self.config.borrow().receiver.is_some() {
+                timeout(INTERVAL, self.config.changed()).await
+            } else {
                 open = OpenProblems::default();
+                Ok(self.config.changed().await)
+            };
+            match replaced {
+                Ok(Ok(())) => look = 0,
+                // The watch is gone, and nothing is replaced any more.
+                Ok(Err(_)) => return,
+                Err(_) => (),
+            }
+            let config = Arc::clone(&self.config.borrow_and_update());
+            let Some(receiver) = &config.receiver else {
                 continue;
             };
             let mut found = config.upstreams_down();
@@ -113,6 +124,7 @@ impl Looker {
             } else {
                 &[Kind::Upstream]
             };
+            look += 1;
             let now = (Instant::now(), SystemTime::now());
             for event in open.update(kinds, found, now) {
                 let receiver = Arc::clone(receiver);

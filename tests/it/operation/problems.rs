@@ -1,5 +1,6 @@
 //! Word to the operator: `on-problem` is told when something is badly wrong, and when it is over.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -7,17 +8,16 @@ use serde_json::Value;
 
 use crate::harness::backends::origin::Origin;
 use crate::harness::ports::Reservation;
-use crate::harness::proxy::{Proxy, ProxySetup};
+use crate::harness::proxy::ProxySetup;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// A proxy whose only site has its backend at `backend`, checked often.
-async fn watched(setup: ProxySetup, receiver: &str, backend: &str) -> Proxy {
-    let text = format!(
+/// A Proxyfile whose only site has its backend at `backend`, checked often.
+fn watched(receiver: &str, backend: SocketAddr) -> String {
+    format!(
         "on-problem = \"{receiver}\"\n[sites.localhost]\nupstream = \"{backend}\"\n\
          health = {{ path = \"/up\", interval = \"100ms\", rise = 1, fall = 1 }}\n"
-    );
-    setup.proxyfile(&text).start().await
+    )
 }
 
 /// A web server that refuses its first message.
@@ -50,7 +50,8 @@ async fn a_web_server_is_told_that_all_backends_are_down_and_when_they_work_agai
     let backend = port.address();
     drop(port);
     let url = format!("http://{}/T1/secret", webhook.address);
-    let mut proxy = watched(ProxySetup::new(), &url, &backend.to_string()).await;
+    let text = watched(&url, backend);
+    let mut proxy = ProxySetup::new().proxyfile(&text).start().await;
 
     // When the health check fails, then the message says so, and is repeated once.
     let first = message(&webhook.event().await);
@@ -94,11 +95,13 @@ async fn a_command_is_told_that_storage_is_gone() {
     let path = setup.file("hook", script);
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).unwrap();
     let backend = Origin::answering(OK).await;
-    let proxy = watched(setup, "hook", &backend.address.to_string()).await;
+    let text = watched("hook", backend.address);
+    let mut proxy = setup.proxyfile(&text).start().await;
 
-    // When its data directory is removed.
+    // When its data directory is removed, and a reload makes the proxy look at once.
     let data = proxy.data();
     std::fs::remove_dir_all(&data).unwrap();
+    proxy.reload(&text).await;
 
     // Then the command gets the event, the kind, the directory and the sentence.
     let folder = data.parent().unwrap();
