@@ -124,14 +124,15 @@ mod request {
 
     use bytes::Bytes;
     use divan::black_box_drop;
-    use http::{Request, Response};
+    use http::{HeaderValue, Request, Response};
     use http_body_util::{BodyExt as _, Empty, Full};
     use hyper::body::Incoming;
     use hyper::client::conn::http1::SendRequest;
     use hyper::service::service_fn;
     use hyper_util::rt::TokioIo;
+    use proxy::http1::{HeadLimits, IncomingBody, ResponseFuture, ServerConnection, Service};
     use proxy::proxy::{
-        ConnInfo, CurrentRouter, Handler, Http1Body, ProxyService, Redirect, Router,
+        Body, ConnInfo, CurrentRouter, Handler, Http1Body, ProxyService, Redirect, Router,
         ServiceOptions, Site,
     };
     use proxy::tasks::Tasks;
@@ -187,20 +188,36 @@ mod request {
         }
     }
 
+    /// The service of one connection.
+    struct Served {
+        service: ProxyService,
+        conn: Arc<ConnInfo>,
+    }
+
+    impl Service for Served {
+        type Body = Body;
+
+        fn call(&self, request: Request<IncomingBody>) -> ResponseFuture<Body> {
+            let (service, conn) = (self.service.clone(), Arc::clone(&self.conn));
+            let request = request.map(|body| Http1Body::new(body, Arc::default()));
+            Box::pin(async move { service.call(request, &conn, None).await })
+        }
+
+        fn date(&self) -> HeaderValue {
+            HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT")
+        }
+    }
+
     async fn serve(service: ProxyService) -> SendRequest<Empty<Bytes>> {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
         let conn = Arc::new(ConnInfo::new(address, None));
-        tokio::task::spawn_local(async move {
-            let service = service_fn(|request: Request<Incoming>| {
-                let (service, conn) = (service.clone(), Arc::clone(&conn));
-                let request = request.map(|body| Http1Body::new(body, Arc::default()));
-                async move { Ok::<_, Infallible>(service.call(request, &conn, None).await) }
-            });
-            hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(far), service)
-                .await
-        });
+        let limits = HeadLimits {
+            size: 32 * 1024,
+            fields: 100,
+        };
+        let served = ServerConnection::new(far, Served { service, conn }, limits);
+        tokio::task::spawn_local(served);
         let (client, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near))
             .await
             .expect("memory takes the handshake");

@@ -24,6 +24,8 @@ pub(super) struct ChunkDecoder {
     extensions: usize,
     /// Number of bytes that were searched for the end of the trailers in vain.
     searched: usize,
+    /// Maximum number of trailers.
+    trailer_fields: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +69,16 @@ pub(super) enum Part {
 
 impl ChunkDecoder {
     pub(super) fn new() -> Self {
+        Self::with_trailer_fields(TRAILER_FIELDS)
+    }
+
+    /// A decoder of a body with at most this number of trailers.
+    pub(super) fn with_trailer_fields(trailer_fields: usize) -> Self {
         Self {
             position: Position::START,
             extensions: 0,
             searched: 0,
+            trailer_fields,
         }
     }
 
@@ -146,8 +154,12 @@ impl ChunkDecoder {
         if section.len() >= TRAILER_SIZE {
             return Err(Error::TrailersTooLarge);
         }
+        let trailers = parse_trailers(&section)?;
+        if trailers.len() > self.trailer_fields {
+            return Err(Error::TrailersTooLarge);
+        }
         self.position = Position::Over;
-        parse_trailers(&section).map(Part::Trailers)
+        Ok(Part::Trailers(trailers))
     }
 }
 

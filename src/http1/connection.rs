@@ -797,7 +797,7 @@ mod tests {
             };
             match error {
                 ExchangeError::Upload("gone") => assert!(fails),
-                ExchangeError::Connection(Error::UploadLength) => assert!(!fails),
+                ExchangeError::Connection(Error::BodyLength) => assert!(!fails),
                 other => panic!("{other:?}"),
             }
             assert!(connection.is_sent() && !connection.is_idle());

@@ -26,7 +26,7 @@ pub(super) struct HeadParser {
 
 /// Places of a field in its head.
 #[derive(Clone, Copy, Debug)]
-struct FieldRange {
+pub(super) struct FieldRange {
     name: (usize, usize),
     value: (usize, usize),
 }
@@ -111,16 +111,9 @@ impl HeadParser {
             Err(error) => return Err(Error::Head(error)),
         };
         self.fields.clear();
-        self.fields.extend(head.headers.iter().map(|field| {
-            let range = |part: &[u8]| {
-                let start = part.as_ptr() as usize - bytes.as_ptr() as usize;
-                (start, start + part.len())
-            };
-            FieldRange {
-                name: range(field.name.as_bytes()),
-                value: range(field.value),
-            }
-        }));
+        let fields = head.headers.iter();
+        self.fields
+            .extend(fields.map(|field| FieldRange::of(field, bytes)));
         let status = StatusCode::from_u16(head.code.unwrap_or_default());
         let status = status.map_err(|_| Error::Status)?;
         let reason = head.reason.unwrap_or_default();
@@ -141,9 +134,23 @@ impl HeadParser {
     }
 }
 
+/// Place of `part` in `whole`, of which it is a part.
+pub(super) fn range_of(part: &[u8], whole: &[u8]) -> (usize, usize) {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    (start, start + part.len())
+}
+
 impl FieldRange {
+    /// Places of a field that lies in `bytes`.
+    pub(super) fn of(field: &httparse::Header<'_>, bytes: &[u8]) -> Self {
+        Self {
+            name: range_of(field.name.as_bytes(), bytes),
+            value: range_of(field.value, bytes),
+        }
+    }
+
     /// Name and value of the field in `head`. The value shares its memory.
-    fn read(self, head: &Bytes) -> Result<(HeaderName, HeaderValue), Error> {
+    pub(super) fn read(self, head: &Bytes) -> Result<(HeaderName, HeaderValue), Error> {
         let name = HeaderName::from_bytes(&head[self.name.0..self.name.1]);
         let value = HeaderValue::from_maybe_shared(head.slice(self.value.0..self.value.1));
         match (name, value) {
@@ -168,7 +175,7 @@ impl FieldRange {
 }
 
 /// `true` if a line end in `bytes` is followed by an empty line.
-fn has_empty_line(bytes: &[u8]) -> bool {
+pub(super) fn has_empty_line(bytes: &[u8]) -> bool {
     let is_line_end = |rest: &[u8]| rest.starts_with(b"\n") || rest.starts_with(b"\r\n");
     let mut ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     ends.any(|(at, _)| is_line_end(&bytes[at + 1..]))

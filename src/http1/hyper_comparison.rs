@@ -239,6 +239,15 @@ fn each_response_of_the_corpus_means_the_same() {
     assert!(accepted > 50, "{accepted}");
 }
 
+/// Number of random inputs, and the seed of their randomness.
+pub(super) fn count_and_seed() -> (usize, u64) {
+    let count = std::env::var(COUNT_VARIABLE).ok();
+    match count.map_or(COUNT, |count| count.parse().unwrap()) {
+        COUNT => (COUNT, 13),
+        count => (count, fastrand::u64(..)),
+    }
+}
+
 /// Parts of responses, of which random messages are made.
 const WORDS: [&str; 48] = [
     "\r\n",
@@ -291,8 +300,8 @@ const WORDS: [&str; 48] = [
     "trailer: x-a\r\n",
 ];
 
-/// Changes a few bytes of `message`.
-fn mutate(message: &mut Vec<u8>, random: &mut fastrand::Rng) {
+/// Changes a few bytes of `message`, also by one of these words.
+pub(super) fn mutate(message: &mut Vec<u8>, words: &[&str], random: &mut fastrand::Rng) {
     for _ in 0..random.usize(1..5) {
         let at = random.usize(..=message.len());
         match random.u8(..7) {
@@ -310,7 +319,7 @@ fn mutate(message: &mut Vec<u8>, random: &mut fastrand::Rng) {
                 message.splice(to..to, copy);
             }
             _ => {
-                let word = WORDS[random.usize(..WORDS.len())];
+                let word = words[random.usize(..words.len())];
                 message.splice(at..at, word.bytes());
             }
         }
@@ -322,7 +331,7 @@ fn random_message(random: &mut fastrand::Rng) -> Vec<u8> {
     if random.u8(..4) > 0 {
         let text = CORPUS[random.usize(..CORPUS.len())];
         let mut message = text.as_bytes().to_vec();
-        mutate(&mut message, random);
+        mutate(&mut message, &WORDS, random);
         return message;
     }
     let mut text = ["HTTP/1.1 200 OK\r\n", ""][random.usize(..2)].to_owned();
@@ -343,13 +352,7 @@ fn lower_versions(message: &mut [u8]) {
 
 #[test]
 fn random_responses_that_are_accepted_mean_the_same() {
-    let count = std::env::var(COUNT_VARIABLE).ok();
-    let count = count.map_or(COUNT, |count| count.parse().unwrap());
-    let seed = if count == COUNT {
-        13
-    } else {
-        fastrand::u64(..)
-    };
+    let (count, seed) = count_and_seed();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut accepted = 0;
     for _ in 0..count {

@@ -78,7 +78,8 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     lengths.all(|length| length == Some(first)).then_some(first)
 }
 
-fn parse_length(digits: &[u8]) -> Option<u64> {
+/// Number that these digits make.
+pub(super) fn parse_length(digits: &[u8]) -> Option<u64> {
     let add = |length: u64, byte: &u8| {
         let digit = char::from(*byte).to_digit(10)?;
         length.checked_mul(10)?.checked_add(digit.into())

@@ -23,6 +23,7 @@ pub(super) struct ScriptedStream {
     pub(super) written: Vec<u8>,
     pub(super) writes: usize,
     pub(super) vectored_writes: usize,
+    pub(super) is_shut_down: bool,
 }
 
 impl ScriptedStream {
@@ -134,7 +135,8 @@ impl AsyncWrite for ScriptedStream {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_shut_down = true;
         Poll::Ready(Ok(()))
     }
 }

@@ -1,4 +1,4 @@
-//! Request on its way to a server.
+//! Message on its way to the peer.
 
 use std::io;
 use std::pin::Pin;
@@ -9,18 +9,18 @@ use http::{HeaderMap, Request};
 use http_body::Body;
 use tokio::io::AsyncWrite;
 
+use super::encoded_body::{BodyEncoder, EncodedBody};
 use super::error::ExchangeError;
 use super::field_case::FieldCase;
 use super::request_head::{RequestFraming, announced_trailers, write_head};
-use super::upload::{Upload, UploadEncoder};
 use super::write_queue::WriteQueue;
 
-/// Request on its way to a server. `B` is its body.
+/// Message on its way to the peer. `B` is its body.
 pub(super) struct Sending<B> {
     field_case: FieldCase,
     queue: WriteQueue,
-    /// Body of the request, while it is not at its end.
-    upload: Option<Upload<B>>,
+    /// Body of the message, while it is not at its end.
+    body: Option<EncodedBody<B>>,
     /// `true` if written bytes may still be in the byte stream's own buffer.
     is_unflushed: bool,
     /// Error of the last write.
@@ -32,15 +32,15 @@ impl<B> Sending<B> {
         Self {
             field_case,
             queue: WriteQueue::default(),
-            upload: None,
+            body: None,
             is_unflushed: false,
             error: None,
         }
     }
 
-    /// `true` if all of the request is sent, or nothing more of it can be sent.
+    /// `true` if all of the message is sent, or nothing more of it can be sent.
     pub(super) fn is_over(&self) -> bool {
-        self.upload.is_none() && self.queue.is_empty() && !self.is_unflushed
+        self.body.is_none() && self.queue.is_empty() && !self.is_unflushed
     }
 
     /// `true` if a write has failed.
@@ -53,15 +53,25 @@ impl<B> Sending<B> {
         self.error.take()
     }
 
+    /// Buffer to which a head is appended, which the next write sends.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        self.queue.buffer()
+    }
+
     /// Drops what is not sent yet.
     pub(super) fn stop(&mut self) {
-        self.upload = None;
+        self.body = None;
         self.queue.clear();
         self.is_unflushed = false;
     }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
+    /// Takes the body that follows the head.
+    pub(super) fn set_body(&mut self, body: B, encoder: BodyEncoder) {
+        self.body = Some(EncodedBody::new(body, encoder));
+    }
+
     /// Takes a request, whose head the next write sends. Returns the emptied map of its fields.
     pub(super) fn start(&mut self, request: Request<B>) -> HeaderMap {
         let framing = RequestFraming::of(&request);
@@ -70,21 +80,21 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
         let mut headers = parts.headers;
         if !body.is_end_stream() {
             let encoder = match framing {
-                RequestFraming::None => UploadEncoder::Length(0),
-                RequestFraming::Length(length) => UploadEncoder::Length(length),
-                RequestFraming::Chunked => UploadEncoder::Chunked {
+                RequestFraming::None => BodyEncoder::Length(0),
+                RequestFraming::Length(length) => BodyEncoder::Length(length),
+                RequestFraming::Chunked => BodyEncoder::Chunked {
                     trailers: announced_trailers(&headers),
                     case: self.field_case,
                 },
             };
-            self.upload = Some(Upload::new(body, encoder));
+            self.set_body(body, encoder);
         }
         headers.clear();
         headers
     }
 
-    /// Sends as much of the request as possible. Ready when all of it is sent, or when a write has failed. The response
-    /// may then still arrive: it may even be the reason.
+    /// Sends as much of the message as possible. Ready when all of it is sent, or when a write has failed. A response may
+    /// then still arrive: it may even be the reason.
     pub(super) fn poll<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
@@ -102,13 +112,13 @@ impl<B: Body<Data = Bytes> + Unpin> Sending<B> {
         Poll::Ready(Ok(()))
     }
 
-    /// Moves frames of the upload into the queue while it has room. Returns `true` if the upload has no frame now.
+    /// Moves frames of the body into the queue while it has room. Returns `true` if the body has no frame now.
     fn fill_queue(&mut self, cx: &mut Context<'_>) -> Result<bool, ExchangeError<B::Error>> {
         while self.queue.has_room()
-            && let Some(upload) = &mut self.upload
+            && let Some(body) = &mut self.body
         {
-            match upload.poll_encode(&mut self.queue, cx)? {
-                Poll::Ready(true) => self.upload = None,
+            match body.poll_encode(&mut self.queue, cx)? {
+                Poll::Ready(true) => self.body = None,
                 Poll::Ready(false) => {}
                 Poll::Pending => return Ok(true),
             }

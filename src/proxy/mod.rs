@@ -36,8 +36,8 @@ pub use header_changes::{
     ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges, HeaderSecret, frames_message,
 };
 pub use request::{
-    ClientCertificate, ClientIdentity, ClientPolicy, ConnInfo, CutTarget, PathPrefix,
-    PlaceholderError, PrefixError, TrustedProxies, checked_target,
+    ClientCertificate, ClientIdentity, ClientPolicy, ConnInfo, PathPrefix, PlaceholderError,
+    PrefixError, TrustedProxies, checked_target,
 };
 pub use respond::{MaintenanceOptions, PageError, Statuses};
 pub use routing::{

@@ -1,4 +1,4 @@
-//! The value of the field `Date` of responses over HTTP/2. hyper has its own for HTTP/1.1.
+//! The value of the field `Date` of responses that have none.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -12,10 +12,9 @@ use super::https_location::{https_location, site_of};
 use super::https_ports::{DEFAULT_PORT, HttpsPorts};
 use crate::certs::challenge::Http01Tokens;
 use crate::figures::CountedRequest;
+use crate::http1::CutTarget;
 use crate::listener_names::ListenerId;
-use crate::proxy::{
-    Body, ConnInfo, CurrentRouter, CutTarget, DirectResponse, Reason, Router, WorkerRefusals,
-};
+use crate::proxy::{Body, ConnInfo, CurrentRouter, DirectResponse, Reason, Router, WorkerRefusals};
 
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
 

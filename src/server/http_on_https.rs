@@ -1,28 +1,23 @@
 //! Plain HTTP on the HTTPS port: a mistyped URL gets a redirect or a sentence instead of a TLS alert.
 
-use std::convert::Infallible;
-use std::future::{poll_fn, ready};
-use std::sync::Arc;
+use std::future::ready;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWriteExt, join, split};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::connection::{Http, ReceivedBytes, RecordedReads};
+use super::connection::Http;
 use super::https_location::{host, https_location, site_of};
 use super::https_ports::DEFAULT_PORT;
 use super::lingering_close::LingeringClose;
-use crate::proxy::{ConnInfo, CutTarget, DirectResponse, Reason, RejectedEarly};
+use crate::http1::{HeadLimits, IncomingBody, ResponseFuture, ServerConnection, Service};
+use crate::proxy::{ConnInfo, DirectResponse, Reason, RejectedEarly};
 use crate::uninterrupted::{Uninterrupted, peek};
 
 /// Whether a client begins with the method of an HTTP request. The first byte of TLS is 22, which is no letter.
@@ -36,10 +31,8 @@ pub(super) async fn is_http(stream: &TcpStream) -> std::io::Result<bool> {
 #[derive(Clone, Copy)]
 pub(super) struct HttpOnHttps<'h> {
     pub(super) http: &'h Http,
-    pub(super) http1: &'h http1::Builder,
+    pub(super) head_limits: HeadLimits,
     pub(super) conn: &'h ConnInfo,
-    /// Bytes that `http1` may hold while it waits for the rest of a head.
-    pub(super) most_held: usize,
     /// Port of the listener.
     pub(super) port: u16,
 }
@@ -48,26 +41,15 @@ impl HttpOnHttps<'_> {
     /// Answers. Returns the stream, unless it failed, since the client may not have sent all of its request.
     pub(super) async fn serve(self, stream: TcpStream) -> Option<LingeringClose> {
         let is_redirected = AtomicBool::new(false);
-        let received = ReceivedBytes::new(self.most_held);
-        let (inner, writes) = split(Uninterrupted::new(stream));
-        let reads = RecordedReads {
-            inner,
-            received: Arc::clone(&received),
+        let service = OneAnswer {
+            on_https: self,
+            is_redirected: &is_redirected,
         };
-        let service = service_fn(|mut request: Request<Incoming>| {
-            if received.is_cut(request.uri()) {
-                request.extensions_mut().insert(CutTarget);
-            }
-            let response = self.redirect(&request);
-            is_redirected.store(response.is_some(), Ordering::Relaxed);
-            let response = response.unwrap_or_else(explanation);
-            ready(Ok::<_, Infallible>(response))
-        });
-        let mut connection = self
-            .http1
-            .serve_connection(TokioIo::new(join(reads, writes)), service);
+        let stream = Uninterrupted::new(stream);
+        let mut connection =
+            ServerConnection::new(stream, service, self.head_limits).answering_once();
         // A request that is refused ends with an error, after its answer.
-        let served = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+        let served = (&mut connection).await;
         debug!(?served, "plain HTTP on the HTTPS port");
         if !is_redirected.load(Ordering::Relaxed) {
             let rejected = RejectedEarly {
@@ -77,14 +59,14 @@ impl HttpOnHttps<'_> {
             };
             self.http.note_rejected_early(self.conn, rejected);
         }
-        let mut stream = connection.into_parts().io.into_inner();
+        let (mut stream, _) = connection.into_stream()?;
         stream.shutdown().await.ok()?;
         Some(LingeringClose::new(stream, Instant::now()))
     }
 
     /// Redirects a request for the host of a site to the port that the client has asked. The port in the request's host
     /// is the one that the client sees, also where a machine in between maps ports.
-    fn redirect(&self, request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+    fn redirect(&self, request: &Request<IncomingBody>) -> Option<Response<Full<Bytes>>> {
         let named = host(request)?.rsplit_once(':').map(|(_, port)| port);
         let port = named
             .and_then(|port| port.parse().ok())
@@ -115,6 +97,27 @@ impl HttpOnHttps<'_> {
         *response.status_mut() = status;
         response.headers_mut().insert(LOCATION, location);
         Some(response)
+    }
+}
+
+/// Answers the one request of a connection.
+struct OneAnswer<'h> {
+    on_https: HttpOnHttps<'h>,
+    is_redirected: &'h AtomicBool,
+}
+
+impl Service for OneAnswer<'_> {
+    type Body = Full<Bytes>;
+
+    fn call(&self, request: Request<IncomingBody>) -> ResponseFuture<Full<Bytes>> {
+        let response = self.on_https.redirect(&request);
+        self.is_redirected
+            .store(response.is_some(), Ordering::Relaxed);
+        Box::pin(ready(response.unwrap_or_else(explanation)))
+    }
+
+    fn date(&self) -> HeaderValue {
+        self.on_https.http.date()
     }
 }
 

@@ -6,13 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, debug_span};
 
 use super::accept::{Accepted, ConnectionSlot};
-use super::connection::{Http, HttpConnection, http1_builder, most_held};
+use super::connection::{Http, HttpConnection, head_limits};
 use super::forwarding_rules::ForwardingRules;
 use super::http_on_https::{self, HttpOnHttps};
 use super::options::Limits;
@@ -46,8 +45,6 @@ pub struct HttpsParts {
 pub struct Https {
     acceptor: Arc<tls::Acceptor>,
     http: Http,
-    /// HTTP/1.1 for clients that bring it without TLS. Answers one request.
-    plain_http1: http1::Builder,
     /// Buffers of the connections of this worker.
     buffers: Arc<tls::StreamBuffers>,
     limits: Limits,
@@ -70,11 +67,8 @@ impl Https {
             forwarding,
             figures,
         } = parts;
-        let mut plain_http1 = http1_builder(&limits);
-        plain_http1.keep_alive(false);
         Arc::new(Self {
             acceptor,
-            plain_http1,
             buffers: Arc::default(),
             http: Http::new(service, limits.clone(), tasks).counting(figures),
             limits,
@@ -175,9 +169,8 @@ impl Https {
         let conn = addresses.conn_info();
         let answer = HttpOnHttps {
             http: &self.http,
-            http1: &self.plain_http1,
+            head_limits: head_limits(&self.limits),
             conn: &conn,
-            most_held: most_held(&self.limits),
             port: addresses.local.port(),
         };
         let limit = self.limits.handshake_timeout;

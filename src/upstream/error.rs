@@ -368,7 +368,10 @@ pub enum BodyError {
     /// No data arrived within the body time-out.
     #[error("the body made no progress")]
     Stalled,
-    /// The sender closed its connection, or broke the framing.
+    /// The HTTP/1.1 client closed its connection, or broke the framing.
+    #[error("the client closed the connection or broke the framing of the body")]
+    Request(#[source] http1::Error),
+    /// The HTTP/2 backend closed its connection, or broke the framing.
     #[error("the sender closed the connection or broke the framing of the body")]
     Broken(#[source] hyper::Error),
     /// The HTTP/1.1 backend closed its connection, or broke the framing.

@@ -67,6 +67,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 30] = [
         "proxy",
         &[
             "figures",
+            "http1",
             "upstream",
             "listener_names",
             "name",
@@ -85,6 +86,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 30] = [
             "proxy",
             "certs",
             "gcra",
+            "http1",
             "listener_names",
             "log_limit",
             "memory",

@@ -1,8 +1,8 @@
 //! Framing of messages. A message whose framing is uncertain is refused. Forwarded messages get new framing fields, made
 //! from the parsed body; those of the sender are never copied.
 //!
-//! The HTTP library has already refused what it cannot parse. Where a message has both a transfer coding and a length,
-//! it uses the coding, and closes the connection afterwards (RFC 9112 section 6.1).
+//! The connection has already refused what cannot be parsed. Over HTTP/1.1, that is also a message with both a transfer
+//! coding and a length, and one with several lengths.
 
 use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};

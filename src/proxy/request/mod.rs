@@ -21,7 +21,7 @@ pub use conn_info::ConnInfo;
 pub(super) use context::RequestContext;
 pub(super) use header_scan::{Fields, HeaderScan, list_elements, single_field};
 pub(super) use request_id::{REQUEST_ID, RequestIds};
-pub use target::{CutTarget, PathPrefix, PrefixError, checked_target};
+pub use target::{PathPrefix, PrefixError, checked_target};
 pub use template::PlaceholderError;
 pub(super) use template::Template;
 pub use trusted_proxies::TrustedProxies;

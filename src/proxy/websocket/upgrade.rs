@@ -8,8 +8,6 @@ use http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
@@ -17,6 +15,7 @@ use super::stream_io::OnTunnel;
 use super::tunnel::{TunnelOptions, copy_both_ways};
 use super::web_socket_key::WebSocketKey;
 use crate::figures::CountedRequest;
+use crate::http1::OnUpgrade;
 use crate::proxy::access_log::CountedStream;
 use crate::proxy::body::Body;
 use crate::proxy::error::Error;
@@ -61,7 +60,7 @@ pub(crate) fn requested(request: &mut Request<RequestBody>, scan: HeaderScan) ->
     let protocols = may_upgrade.then(|| offered_protocols(request.headers()))?;
     Some(Upgrade {
         protocols: protocols?,
-        client: ClientSide::Connection(hyper::upgrade::on(request)),
+        client: ClientSide::Connection(request.extensions_mut().remove()?),
         key: None,
     })
 }
@@ -203,9 +202,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let ended = match client {
-        ClientSide::Connection(client) => match client.await {
-            Ok(client) => copy_both_ways(TokioIo::new(client), backend, options).await,
-            Err(error) => return debug!(%error, "upgrade failed"),
+        ClientSide::Connection(client) => match client.stream().await {
+            Some(client) => copy_both_ways(client, backend, options).await,
+            None => return debug!("upgrade failed"),
         },
         ClientSide::Stream(client) => match client.stream().await {
             Some(client) => copy_both_ways(client, backend, options).await,
@@ -227,6 +226,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let mut request = request.body(RequestBody::empty()).unwrap();
+        request.extensions_mut().insert(OnUpgrade::never());
         let scan = HeaderScan::of(request.headers());
         requested(&mut request, scan).is_some()
     }

@@ -1,17 +1,16 @@
 //! Errors that end an HTTP connection, and what they mean for the counts of refusals. Nothing is known here of how a connection
 //! runs.
 
-use std::error::Error as _;
-
 use http::{StatusCode, Version};
 
-use crate::proxy::{Reason, RejectedEarly};
+use crate::http1::{Refusal, ServerError};
+use crate::proxy::{BodyError, Reason, RejectedEarly};
 
 /// An error that ended a connection.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::server) enum ConnectionError {
     #[error(transparent)]
-    Http1(#[from] hyper::Error),
+    Http1(#[from] ServerError<BodyError>),
     #[error(transparent)]
     Http2(#[from] h2::Error),
 }
@@ -26,7 +25,7 @@ impl ConnectionError {
     /// request's head had begun.
     pub(in crate::server) fn rejected_early(&self, is_reading_head: bool) -> Option<RejectedEarly> {
         let (version, (status, reason)) = match self {
-            Self::Http1(error) if error.is_incomplete_message() && is_reading_head => {
+            Self::Http1(ServerError::CutHead) if is_reading_head => {
                 let cut = (StatusCode::BAD_REQUEST, Reason::HeadCut);
                 (Version::HTTP_11, cut)
             }
@@ -42,30 +41,27 @@ impl ConnectionError {
 
     /// Returns why a response over HTTP/1.1 broke off, if that ended the connection.
     pub(super) fn broken_response(&self) -> Option<Reason> {
-        let Self::Http1(error) = self else {
-            return None;
-        };
-        let source = error.source().filter(|_| error.is_user())?;
-        Some(Reason::of_body(source.downcast_ref()?))
+        match self {
+            Self::Http1(ServerError::Body(error)) => Some(Reason::of_body(error)),
+            Self::Http1(ServerError::Response(_)) => Some(Reason::ResponseBroken),
+            _ => None,
+        }
     }
 }
 
-fn refused_by_http1(error: &hyper::Error) -> Option<(StatusCode, Reason)> {
-    if error.is_parse_version_h2() {
-        return Some((StatusCode::BAD_REQUEST, Reason::Http2Protocol));
+fn refused_by_http1(error: &ServerError<BodyError>) -> Option<(StatusCode, Reason)> {
+    match error {
+        ServerError::Http2 => Some((StatusCode::BAD_REQUEST, Reason::Http2Protocol)),
+        ServerError::Refused(refusal) => Some((
+            refusal.status(),
+            match refusal {
+                Refusal::Malformed => Reason::Malformed,
+                Refusal::HeadTooLarge => Reason::HeadTooLarge,
+                Refusal::TargetTooLong => Reason::TargetTooLong,
+            },
+        )),
+        _ => None,
     }
-    if !error.is_parse() {
-        return None;
-    }
-    if !error.is_parse_too_large() {
-        return Some((StatusCode::BAD_REQUEST, Reason::Malformed));
-    }
-    // Only the text tells a long target from a large head.
-    Some(if error.to_string().starts_with("URI") {
-        (StatusCode::URI_TOO_LONG, Reason::TargetTooLong)
-    } else {
-        HEAD_TOO_LARGE
-    })
 }
 
 /// Returns how the connection was refused if the proxy's own HTTP/2 sent the GOAWAY.

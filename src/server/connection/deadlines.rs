@@ -98,7 +98,6 @@ pub(in crate::server) struct Deadlines {
     /// Bytes of the latest request's body that are still to be read, as `Http1Body` records them.
     upload_left: Arc<AtomicU64>,
     is_parked: AtomicBool,
-    is_kept_open: AtomicBool,
 }
 
 impl Deadlines {
@@ -116,7 +115,6 @@ impl Deadlines {
             has_body: AtomicBool::new(false),
             upload_left: Arc::default(),
             is_parked: AtomicBool::new(false),
-            is_kept_open: AtomicBool::new(false),
         })
     }
 
@@ -138,8 +136,8 @@ impl Deadlines {
         }
     }
 
-    /// Records whether the latest request has a body. A rest of that body may be rejected after the response. Only the
-    /// protocol's own state then knows where the next request begins, so the connection must not be parked.
+    /// Records whether the latest request has a body, of which the protocol may still read a rest after the response. The
+    /// connection is not parked then.
     pub(super) fn set_has_body(&self, has_body: bool) {
         self.has_body.store(has_body, Ordering::Relaxed);
     }
@@ -189,8 +187,10 @@ impl Deadlines {
         }
     }
 
-    /// Records that bytes have arrived. Between two HTTP/1 requests they begin a head; HTTP/2 has frames of other kinds.
+    /// Records that bytes have arrived, which wake a parked connection. Between two HTTP/1 requests they begin a head; HTTP/2
+    /// has frames of other kinds.
     pub(super) fn bytes_read(&self) {
+        self.set_parked(false);
         let is_between = self.requests.load(Ordering::Relaxed) == 0;
         if is_between && !self.is_h2 && self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.now(), Ordering::Relaxed);
@@ -243,15 +243,6 @@ impl Deadlines {
 
     pub(super) fn is_parked(&self) -> bool {
         self.is_parked.load(Ordering::Relaxed)
-    }
-
-    /// Keeps the stream open when the protocol shuts down, or no longer does so.
-    pub(super) fn keep_open(&self, is_kept_open: bool) {
-        self.is_kept_open.store(is_kept_open, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_kept_open(&self) -> bool {
-        self.is_kept_open.load(Ordering::Relaxed)
     }
 
     /// `true` between the first byte of a request's head and its last.

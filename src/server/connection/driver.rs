@@ -247,7 +247,7 @@ mod tests {
     }
 
     impl<A: Unpin> Future for Asked<'_, A> {
-        type Output = Result<(), hyper::Error>;
+        type Output = Result<(), h2::Error>;
 
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
             self.end.as_mut().poll(cx).map(Ok)
@@ -255,7 +255,7 @@ mod tests {
     }
 
     impl<A: Fn() + Unpin> Protocol for Asked<'_, A> {
-        type Error = hyper::Error;
+        type Error = h2::Error;
 
         fn graceful_shutdown(self: Pin<&mut Self>) {
             (self.asked)();

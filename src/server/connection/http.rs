@@ -1,31 +1,25 @@
 //! HTTP/1.1 and HTTP/2 on one byte stream, answered by one service.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::future::Either;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
+use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::client_resets::ClientResets;
 use super::connection_error::ConnectionError;
 use super::deadlines::Deadlines;
 use super::driver::Driver;
-use super::http1::{self, Http1};
+use super::http1::{Http1, Http1Service, head_limits};
 use super::http2::{self, Http2};
-use super::received_bytes::ReceivedBytes;
 use super::request_handler::RequestHandler;
 use super::tracked_stream::TrackedStream;
 use crate::figures::{ClientProtocol, OpenConnection, WorkerConnections};
 use crate::memory::ConnectionMemory;
 use crate::per_worker::CachePadded;
-use crate::proxy::{
-    ConnInfo, CurrentRouter, CutTarget, ProxyService, RejectedEarly, WorkerRefusals,
-};
+use crate::proxy::{ConnInfo, CurrentRouter, ProxyService, RejectedEarly, WorkerRefusals};
 use crate::server::accept::ConnectionSlot;
 use crate::server::current_date::CurrentDate;
 use crate::server::direct_responder::DirectResponder;
@@ -36,7 +30,6 @@ use crate::tasks::{Shutdown, Tasks};
 pub struct Http {
     service: ProxyService,
     limits: Limits,
-    http1: hyper::server::conn::http1::Builder,
     http2: h2::server::Builder,
     tasks: Tasks,
     date: Arc<CurrentDate>,
@@ -64,7 +57,6 @@ impl Http {
     pub fn new(service: ProxyService, limits: Limits, tasks: Tasks) -> Self {
         Self {
             service,
-            http1: http1::builder(&limits),
             http2: http2::builder(&limits),
             limits,
             tasks,
@@ -97,6 +89,11 @@ impl Http {
     /// Returns the service's routers and access log.
     pub(in crate::server) fn current_router(&self) -> &Arc<CurrentRouter> {
         self.service.current_router()
+    }
+
+    /// Returns the value of the field `Date` for a response that has none.
+    pub(in crate::server) fn date(&self) -> HeaderValue {
+        self.date.value()
     }
 
     /// Returns the number of the worker.
@@ -163,19 +160,9 @@ impl Http {
             let http2 = Http2::new(&self.http2, stream, handler, &self.tasks);
             Either::Left(Box::pin(http2))
         } else {
-            let received = ReceivedBytes::new(http1::most_held(&self.limits));
-            let stream = stream
-                .recording_reads(Arc::clone(&received))
-                .awaiting_answers(self.limits.body_timeout);
-            let service = service_fn(move |request: Request<Incoming>| {
-                let mut request = request.map(|body| handler.tracked(body));
-                if received.is_cut(request.uri()) {
-                    request.extensions_mut().insert(CutTarget);
-                }
-                let answer = handler.call(request, None);
-                async { Ok::<_, Infallible>(answer.await) }
-            });
-            let http1 = Http1::new(&self.http1, stream, service, Arc::clone(&deadlines));
+            let stream = stream.awaiting_answers(self.limits.body_timeout);
+            let service = Http1Service(handler);
+            let http1 = Http1::new(stream, service, head_limits(&self.limits));
             Either::Right(Box::pin(http1))
         };
         async move {

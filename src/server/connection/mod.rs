@@ -10,7 +10,6 @@ mod http;
 mod http1;
 mod http2;
 mod http2_stream;
-mod received_bytes;
 mod request_handler;
 mod response_sender;
 mod tracked_body;
@@ -19,5 +18,4 @@ mod waiting_requests;
 
 pub use http::{Http, HttpConnection};
 
-pub(super) use http1::{builder as http1_builder, most_held};
-pub(super) use received_bytes::{ReceivedBytes, RecordedReads};
+pub(super) use http1::head_limits;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use super::client_resets::ClientResets;
 use super::deadlines::Deadlines;
 use super::tracked_body::{RequestMark, TrackedBody};
+use crate::http1::IncomingBody;
 use crate::memory::ConnectionMemory;
 use crate::proxy::{Body, ClientBody, ConnInfo, Http1Body, Interims, ProxyService};
 use crate::server::current_date::CurrentDate;
@@ -28,7 +28,7 @@ pub(super) struct RequestHandler {
     pub(super) deadlines: Arc<Deadlines>,
     pub(super) memory: Arc<ConnectionMemory>,
     pub(super) resets: ClientResets,
-    /// The `Date` of responses over HTTP/2.
+    /// The `Date` of responses that have none.
     pub(super) date: Arc<CurrentDate>,
     /// Time that a body may make no progress.
     pub(super) body_timeout: Duration,
@@ -43,7 +43,7 @@ impl RequestHandler {
     }
 
     /// Returns a body whose progress is recorded for the deadlines.
-    pub(super) fn tracked(&self, body: Incoming) -> Http1Body {
+    pub(super) fn tracked(&self, body: IncomingBody) -> Http1Body {
         Http1Body::new(body, Arc::clone(self.deadlines.upload_left()))
     }
 

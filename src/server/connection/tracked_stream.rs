@@ -5,27 +5,22 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::deadlines::Deadlines;
 use super::half_close::HalfClose;
-use super::received_bytes::ReceivedBytes;
 use crate::figures::OpenConnection;
 use crate::server::accept::ConnectionSlot;
 
 #[derive(Debug)]
 pub(in crate::server) struct TrackedStream<S> {
     inner: S,
-    unread: Bytes,
     half_close: Option<HalfClose>,
     /// Time that an answer may pause after the client has closed its sending side.
     answer_wait: Duration,
-    received: Option<Arc<ReceivedBytes>>,
     deadlines: Arc<Deadlines>,
     is_shut_down: bool,
     _slot: ConnectionSlot,
@@ -40,10 +35,8 @@ impl<S> TrackedStream<S> {
     ) -> Self {
         Self {
             inner,
-            unread: Bytes::new(),
             half_close: None,
             answer_wait: Duration::ZERO,
-            received: None,
             deadlines,
             is_shut_down: false,
             _slot: slot.into(),
@@ -55,14 +48,6 @@ impl<S> TrackedStream<S> {
     pub(super) fn counted(self, counted: OpenConnection) -> Self {
         Self {
             _counted: Some(counted),
-            ..self
-        }
-    }
-
-    /// Records in `received` what is read.
-    pub(in crate::server) fn recording_reads(self, received: Arc<ReceivedBytes>) -> Self {
-        Self {
-            received: Some(received),
             ..self
         }
     }
@@ -80,25 +65,9 @@ impl<S> TrackedStream<S> {
         self.is_shut_down
     }
 
-    /// Forgets what was read, since the protocol has used or given back all of it.
-    pub(super) fn forget_reads(&self) {
-        if let Some(received) = &self.received {
-            received.clear();
-        }
-    }
-
-    /// Records that bytes were read, those in `buf` after the first `before`.
-    fn bytes_read(&self, buf: &ReadBuf<'_>, before: usize) {
-        self.deadlines.bytes_read();
-        if let Some(received) = &self.received {
-            let left = self.deadlines.upload_left().load(Ordering::Relaxed);
-            received.record(&buf.filled()[before..], left);
-        }
-    }
-
-    /// Puts bytes back that were read too early. Nothing may be left of bytes that were put back before.
-    pub(super) fn unread(&mut self, bytes: Bytes) {
-        self.unread = bytes;
+    /// Returns the deadlines of the connection.
+    pub(super) fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
     }
 
     fn record_written(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -125,17 +94,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        if !self.unread.is_empty() {
-            let len = self.unread.len().min(buf.remaining());
-            buf.put_slice(&self.unread[..len]);
-            self.unread.advance(len);
-            self.bytes_read(buf, before);
-            return Poll::Ready(Ok(()));
-        }
         if self.half_close.is_none() {
             let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
             if buf.filled().len() > before {
-                self.bytes_read(buf, before);
+                self.deadlines.bytes_read();
                 return Poll::Ready(Ok(()));
             }
             if !is_end(&read) || self.deadlines.wait_after_end(self.answer_wait).is_none() {
@@ -191,9 +153,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.deadlines.is_kept_open() {
-            return Poll::Ready(Ok(()));
-        }
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
         self.is_shut_down = matches!(result, Poll::Ready(Ok(())));
         self.record(result)

@@ -10,9 +10,9 @@ use h2::RecvStream;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::buffered_body::BufferedBody;
+use crate::http1::{self, IncomingBody};
 use crate::memory::Upload;
 use crate::upstream::error::BodyError;
 
@@ -33,7 +33,7 @@ pub enum ClientBody {
 /// close its sending side.
 #[derive(Debug)]
 pub struct Http1Body {
-    incoming: Incoming,
+    incoming: IncomingBody,
     left: Arc<AtomicU64>,
 }
 
@@ -66,7 +66,7 @@ impl Http1Body {
 
     /// Creates a body that records in `left` how many of its bytes are still to be read: 0 after its end.
     #[must_use]
-    pub fn new(incoming: Incoming, left: Arc<AtomicU64>) -> Self {
+    pub fn new(incoming: IncomingBody, left: Arc<AtomicU64>) -> Self {
         let body = Self { incoming, left };
         body.record(false);
         body
@@ -84,12 +84,12 @@ impl Http1Body {
 
 impl Body for Http1Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = http1::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, http1::Error>>> {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         self.record(frame.is_none());
         Poll::Ready(frame)
@@ -194,7 +194,7 @@ impl Body for ClientBody {
             Self::Empty => Poll::Ready(None),
             Self::Http1(body) => {
                 let frame = ready!(Pin::new(body).poll_frame(cx));
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Request)))
             }
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
             Self::Buffered(body) => Pin::new(body).poll_frame(cx),

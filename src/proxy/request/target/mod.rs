@@ -3,6 +3,6 @@
 mod origin_form;
 mod path_prefix;
 
+pub use origin_form::checked_target;
 pub(super) use origin_form::origin_form;
-pub use origin_form::{CutTarget, checked_target};
 pub use path_prefix::{PathPrefix, PrefixError};

@@ -4,12 +4,8 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Version};
 use percent_encoding::percent_encode_byte;
 
+use crate::http1::CutTarget;
 use crate::proxy::error::Error;
-
-/// Mark of a request whose target had a fragment, which the HTTP library has cut off. Such a request is refused: without
-/// its fragment, `DELETE /folder/#file` is another request.
-#[derive(Clone, Copy, Debug)]
-pub struct CutTarget;
 
 /// Returns the target in origin form (RFC 9112 section 3.2.1), or `*` for OPTIONS. Characters that must not be raw are
 /// percent-encoded; all other bytes stay unchanged.

@@ -1,6 +1,7 @@
 //! `proxy rehearse`: orders at Pebble in the place of the CA, whose limits and whose storage are left alone.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -76,7 +77,7 @@ impl Scene {
     }
 }
 
-/// The files below a folder with their content.
+/// The files below a folder with their content, without those that vanish meanwhile.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -87,7 +88,12 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if kind.is_dir() {
                 folders.push(entry.path());
             } else if kind.is_file() {
-                found.insert(entry.path(), std::fs::read(entry.path()).unwrap());
+                match std::fs::read(entry.path()) {
+                    Ok(content) => {
+                        found.insert(entry.path(), content);
+                    }
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+                }
             }
         }
     }

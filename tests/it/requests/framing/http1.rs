@@ -88,43 +88,24 @@ async fn malformed_fields_are_refused() {
 }
 
 #[tokio::test]
-async fn a_coding_overrides_a_length_and_the_connection_is_closed() {
+async fn a_coding_beside_a_length_is_refused() {
     let chunks = "3\r\nabc\r\n0\r\n\r\n";
     for lines in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: x\r\n",
+        "Transfer-Encoding: gzip, chunked\r\nContent-Length: 5\r\n",
     ] {
-        let (mut origin, service) = setup().await;
-        let request =
-            format!("POST / HTTP/1.1\r\nHost: www.example.org\r\n{lines}\r\n{chunks}{SMUGGLED}");
-        let answer = ask(service.h1, request).await;
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
-        assert_eq!(header(&answer, "connection"), Some("close"), "{answer}");
-        let seen = origin.event().await;
-        assert_eq!(header(&seen, "content-length"), None, "{seen}");
-        assert_eq!(
-            header(&seen, "transfer-encoding"),
-            Some("chunked"),
-            "{seen}"
-        );
-        assert!(seen.ends_with("\r\n\r\n3\r\nabc\r\n0\r\n"), "{seen}");
-        assert!(origin.is_quiet());
+        refused(lines, chunks, 400).await;
     }
 }
 
 #[tokio::test]
-async fn equal_content_lengths_are_merged() {
-    let (mut origin, service) = setup().await;
-    ask(
-        service.h1,
-        "POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 3\r\nContent-Length: 3\r\n\
-         Connection: close, content-length\r\n\r\nabc",
-    )
-    .await;
-    let seen = origin.event().await;
-    assert_eq!(seen.matches("content-length: 3\r\n").count(), 1, "{seen}");
-    assert!(seen.ends_with("\r\n\r\nabc"), "{seen}");
+async fn more_than_one_content_length_is_refused() {
+    let lines = "Content-Length: 5\r\nContent-Length: 5\r\n";
+    refused(lines, "abcde", 400).await;
+    let lines = "Content-Length: 5\r\nContent-Length: 5\r\nConnection: close, content-length\r\n";
+    refused(lines, "abcde", 400).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Body of a request on its way to a server.
+//! Body of a message on its way to the peer.
 
 use std::io::Write;
 use std::pin::Pin;
@@ -33,16 +33,16 @@ const FORBIDDEN: [HeaderName; 12] = [
     TRANSFER_ENCODING,
 ];
 
-/// Body of a request on its way to a server. Its end is written only if the body has ended as its framing says.
+/// Body of a message on its way to the peer. Its end is written only if the body has ended as its framing says.
 #[derive(Debug)]
-pub(super) struct Upload<B> {
+pub(super) struct EncodedBody<B> {
     body: B,
-    encoder: UploadEncoder,
+    encoder: BodyEncoder,
 }
 
 /// Framing of the body, with what is still to come.
 #[derive(Debug)]
-pub(super) enum UploadEncoder {
+pub(super) enum BodyEncoder {
     /// This number of bytes.
     Length(u64),
     /// Chunks, and then trailers with these names.
@@ -50,10 +50,12 @@ pub(super) enum UploadEncoder {
         trailers: Vec<HeaderName>,
         case: FieldCase,
     },
+    /// All that comes until the connection is closed.
+    UntilClose,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
-    pub(super) fn new(body: B, encoder: UploadEncoder) -> Self {
+impl<B: Body<Data = Bytes> + Unpin> EncodedBody<B> {
+    pub(super) fn new(body: B, encoder: BodyEncoder) -> Self {
         Self { body, encoder }
     }
 
@@ -93,7 +95,7 @@ impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
     }
 }
 
-impl UploadEncoder {
+impl BodyEncoder {
     /// `true` if all bytes of the declared length are there.
     fn is_complete(&self) -> bool {
         matches!(self, Self::Length(0))
@@ -108,7 +110,7 @@ impl UploadEncoder {
         match self {
             Self::Length(left) => {
                 let rest = left.checked_sub(data.len() as u64);
-                *left = rest.ok_or(Error::UploadLength)?;
+                *left = rest.ok_or(Error::BodyLength)?;
                 queue.push(data);
             }
             Self::Chunked { .. } => {
@@ -116,6 +118,7 @@ impl UploadEncoder {
                 queue.push(data);
                 queue.buffer().extend_from_slice(b"\r\n");
             }
+            Self::UntilClose => queue.push(data),
         }
         Ok(())
     }
@@ -123,8 +126,8 @@ impl UploadEncoder {
     /// Appends the end of the body to `queue`. Trailers that were not announced are left out.
     fn end(&self, trailers: Option<&HeaderMap>, queue: &mut WriteQueue) -> Result<(), Error> {
         match self {
-            Self::Length(0) => Ok(()),
-            Self::Length(_) => Err(Error::UploadLength),
+            Self::Length(0) | Self::UntilClose => Ok(()),
+            Self::Length(_) => Err(Error::BodyLength),
             Self::Chunked {
                 trailers: announced,
                 case,
@@ -169,8 +172,8 @@ mod tests {
         )
     }
 
-    fn chunked(names: &[&'static str]) -> UploadEncoder {
-        UploadEncoder::Chunked {
+    fn chunked(names: &[&'static str]) -> BodyEncoder {
+        BodyEncoder::Chunked {
             trailers: names
                 .iter()
                 .map(|name| HeaderName::from_static(name))
@@ -182,10 +185,10 @@ mod tests {
     /// Returns the bytes that are written of a body with these frames.
     fn encode(
         frames: Vec<Frame<Bytes>>,
-        encoder: UploadEncoder,
+        encoder: BodyEncoder,
     ) -> Result<String, ExchangeError<Infallible>> {
         let frames = futures_util::stream::iter(frames.into_iter().map(Ok));
-        let mut upload = Upload::new(StreamBody::new(frames), encoder);
+        let mut upload = EncodedBody::new(StreamBody::new(frames), encoder);
         let mut queue = WriteQueue::default();
         let cx = &mut Context::from_waker(Waker::noop());
         loop {
@@ -223,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_body_of_another_length_than_declared_fails() {
-        let ok = encode(vec![data("ab"), data("c")], UploadEncoder::Length(3));
+        let ok = encode(vec![data("ab"), data("c")], BodyEncoder::Length(3));
         assert_eq!(ok.unwrap(), "abc");
         for (frames, length) in [
             (vec![data("ab"), data("c")], 2),
@@ -232,9 +235,9 @@ mod tests {
             (vec![data("abc"), trailers()], 4),
             (vec![], 1),
         ] {
-            let error = encode(frames, UploadEncoder::Length(length)).unwrap_err();
+            let error = encode(frames, BodyEncoder::Length(length)).unwrap_err();
             assert!(
-                matches!(error, ExchangeError::Connection(Error::UploadLength)),
+                matches!(error, ExchangeError::Connection(Error::BodyLength)),
                 "{error}"
             );
         }
