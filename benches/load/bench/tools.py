@@ -113,18 +113,23 @@ def debian_version(package):
     return said.stdout or "unknown version"
 
 
-def build(proxy=None):
-    """Our own binary as a user gets it, and the client: apart, since together the tests' features would get into ours."""
-    print("building the release (some minutes at the first time)", flush=True)
-    for target in ([] if proxy else [["--bin", "proxy"]]) + [["--example", "load-client"]]:
-        run("cargo build", ["cargo", "build", "--release", "--quiet", *target], 3600)
-    release = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+def build(proxy=None, profile="release", client_profile="release"):
+    """Our own binary, as a user gets it unless a profile is given, and the client: apart, since together the tests'
+    features would get into ours."""
+    print("building (some minutes at the first time)", flush=True)
+    ours = Path(proxy).resolve() if proxy else built("--bin=proxy", profile, "proxy")
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
-    ours = Path(proxy or release / "proxy").resolve()
     return {
         "ours": Tool([ours], commit.stdout.strip() or "unknown commit", "given" if proxy else "built here"),
-        "client": Tool([release / "examples/load-client"], "", "built here"),
+        "client": Tool([built("--example=load-client", client_profile, "examples/load-client")], "", "built here"),
     }
+
+
+def built(target, profile, path):
+    """The path of a target, once it is built."""
+    run("cargo build", ["cargo", "build", "--quiet", f"--profile={profile}", target], 3600)
+    folder = "debug" if profile == "dev" else profile
+    return (Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / folder / path).resolve()
 
 
 def run(who, command, seconds):
