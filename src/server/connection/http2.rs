@@ -32,7 +32,7 @@ const WINDOW: u32 = 1024 * 1024;
 /// Bytes that a client may send ahead on all streams otherwise (the default of RFC 9113 section 6.9.2).
 const FIRST_WINDOW: u32 = 65_535;
 /// Bytes of a response that may wait to be sent on one stream.
-const SEND_BUFFER: usize = 64 * 1024;
+const SEND_BUFFER: usize = 128 * 1024;
 /// Streams of one connection that the client may reset before they are accepted.
 const RESETS_PENDING: usize = 20;
 /// New requests of one connection that are refused during a flood of resets, before the running ones are cut.
