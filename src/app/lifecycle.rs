@@ -237,6 +237,10 @@ impl App {
             .replace(&built.routing.router, built.access_log.as_ref());
         self.listeners.replace(listen, listeners);
         self.built = Arc::new(built);
+        let drain_timeout = built.config.limits.drain_timeout;
+        let upstreams = &self.shared.context.tasks;
+        let former = &self.built.routing;
+        former.close_removed(&built.routing, drain_timeout, upstreams);
     }
 
     /// Checks what must hold for `names`, beside everything else, and tells `asker`.

@@ -2,17 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::problems::WatchedUpstream;
 use crate::config::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 use crate::figures::SiteFigures;
 use crate::listener_names::ListenerNames;
-use crate::name::NameMap;
+use crate::name::{HostPattern, NameMap};
 use crate::proxy::{
-    GuardOptions, Guards, Handler, HashingLimit, HeaderChange, HeaderChanges, Route, RouteGuards,
-    Router, Routes, Site, SiteFeatures,
+    GuardOptions, Guards, Handler, HashingLimit, HeaderChange, HeaderChanges, PathPrefix, Route,
+    RouteGuards, Router, Routes, Site, SiteFeatures,
 };
+use crate::tasks::Tasks;
 use crate::tls::{ClientAuth, SiteRules, TlsVersion};
 use crate::upstream::{self, Address, TlsError, Upstream, UpstreamContext};
 
@@ -89,6 +94,44 @@ impl Routing {
     }
 }
 
+impl Routing {
+    /// Closes the tunnels of the routes that `next` does not have any more, after `delay`. Their requests run on.
+    pub(super) fn close_removed(&self, next: &Self, delay: Duration, tasks: &Tasks) {
+        let removed = self.removed(next);
+        if removed.is_empty() {
+            return;
+        }
+        tasks.spawn(async move {
+            sleep(delay).await;
+            for tunnels in removed {
+                tunnels.cancel();
+            }
+        });
+    }
+
+    fn removed(&self, next: &Self) -> Vec<CancellationToken> {
+        let sites = self.router.sites().iter();
+        let routes = sites.flat_map(|site| site.routes.iter().map(move |route| (site, route)));
+        let removed = routes.filter(|(site, route)| {
+            is_forwarded(route) && next.forwarded(&site.pattern, &route.prefix).is_none()
+        });
+        removed
+            .map(|(_, route)| route.tunnels_end.clone())
+            .collect()
+    }
+
+    /// Returns the route with exactly this prefix of the site with exactly this pattern, if it leads to backends.
+    fn forwarded(&self, pattern: &HostPattern, prefix: &PathPrefix) -> Option<&Route> {
+        let site = self.router.get(pattern);
+        let site = site.filter(|site| site.pattern == *pattern)?;
+        site.routes.get(prefix).filter(|route| is_forwarded(route))
+    }
+}
+
+fn is_forwarded(route: &Route) -> bool {
+    matches!(route.handler, Handler::Upstream(_))
+}
+
 fn tls_rules(sites: &[SiteConfig], names: &ListenerNames) -> Result<TlsRules, Error> {
     let mut rules = NameMap::new();
     let is_plain =
@@ -132,8 +175,11 @@ impl Builder<'_> {
         for route in &site.routes {
             let guards = self.route_guards(site, route, guards.as_deref())?;
             let handler = self.handler(site, &route.action)?;
+            let former = self.former.forwarded(&site.pattern, &route.prefix);
+            let tunnels_end = former.map(|former| former.tunnels_end.clone());
             routes.push(Route {
                 guards,
+                tunnels_end: tunnels_end.unwrap_or_default(),
                 ..build_route(site, route, handler)
             });
         }

@@ -289,6 +289,7 @@ impl ProxyService {
             let tunnels = Tunnels {
                 tasks: &self.tasks,
                 stall_timeout: self.options.body_timeout,
+                route_end: &destination.route.tunnels_end,
             };
             return upgrade::switch_protocols(response, upgrade, context, tunnels);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Request;
 use http::header::LINK;
 use http::uri::PathAndQuery;
+use tokio_util::sync::CancellationToken;
 
 use super::path_normalization::{ALL, COMMON};
 use super::rewrite::Rewrite;
@@ -40,6 +41,9 @@ pub struct Route {
     pub request_headers: Option<Box<HeaderChanges>>,
     /// Changes to the header fields of the handler's response.
     pub response_headers: Option<Box<HeaderChanges>>,
+    /// Closes the tunnels that the route has opened, some time after a reload has removed it. A reload that keeps the route
+    /// keeps its token.
+    pub tunnels_end: CancellationToken,
 }
 
 impl Route {
@@ -53,6 +57,7 @@ impl Route {
             rewrite: None,
             request_headers: None,
             response_headers: None,
+            tunnels_end: CancellationToken::new(),
         }
     }
 
@@ -124,6 +129,16 @@ impl Routes {
             are_guarded: entries.iter().any(is_guarded),
             entries: entries.into(),
         }
+    }
+
+    /// Route with exactly this prefix.
+    #[must_use]
+    pub fn get(&self, prefix: &PathPrefix) -> Option<&Route> {
+        let prefix = prefix.as_str().as_bytes();
+        let found = self
+            .entries
+            .binary_search_by(|entry| entry.route.prefix.compare(prefix));
+        Some(&self.entries.get(found.ok()?)?.route)
     }
 
     /// All routes, ordered by prefix.

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::direction::Direction;
 use crate::tasks::Shutdown;
 
-/// Time in which the client of a WebSocket may answer the close frame.
+/// Time in which both sides of a tunnel that is closed may take what is left, and the client of a WebSocket may answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Close frame with the code 1001: the endpoint goes away (RFC 6455 section 7.4.1).
 const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
@@ -24,6 +25,8 @@ pub(super) struct TunnelOptions {
     pub(super) stall_timeout: Duration,
     /// End of the process, at which a WebSocket is closed.
     pub(super) shutdown: Shutdown,
+    /// End of the route, at which every tunnel is closed.
+    pub(super) route_end: CancellationToken,
     pub(super) is_web_socket: bool,
 }
 
@@ -32,7 +35,7 @@ pub(super) struct TunnelOptions {
 ///
 /// When the process stops, both sides of a WebSocket get a close frame, between two frames of the other side. If another
 /// process takes over, each WebSocket gets it at a moment of its own, so that their clients do not come back all at once.
-/// Other protocols run on.
+/// Other protocols run on. When the route ends, they are closed, too.
 pub(super) async fn copy_both_ways<C, B>(
     client: C,
     backend: B,
@@ -48,15 +51,19 @@ where
         to_backend: Direction::new(options.is_web_socket),
         to_client: Direction::new(options.is_web_socket),
     };
-    if !options.is_web_socket {
-        return tunnel.copy(options.stall_timeout).await;
-    }
     tokio::select! {
         biased;
-        () = options.shutdown.turn() => {}
+        () = options.route_end.cancelled() => {}
+        () = options.shutdown.turn(), if options.is_web_socket => {}
         ended = tunnel.copy(options.stall_timeout) => return ended,
     }
-    timeout(CLOSE_TIMEOUT, tunnel.close()).await?
+    let closed = async {
+        if options.is_web_socket {
+            tunnel.close().await?;
+        }
+        tunnel.end().await
+    };
+    timeout(CLOSE_TIMEOUT, closed).await?
 }
 
 /// Both sides and both directions.
@@ -119,7 +126,11 @@ where
                 Poll::Pending
             }
         })
-        .await?;
+        .await
+    }
+
+    /// Tells both sides that nothing more is sent.
+    async fn end(&mut self) -> io::Result<()> {
         let _ = self.backend.shutdown().await;
         self.client.shutdown().await
     }
@@ -188,6 +199,7 @@ mod tests {
         let options = TunnelOptions {
             stall_timeout: STALL_TIMEOUT,
             shutdown: Tasks::new().shutdown(),
+            route_end: CancellationToken::new(),
             is_web_socket: false,
         };
         (copy_both_ways(near, far, options), client, backend)
@@ -253,6 +265,7 @@ mod tests {
         let options = TunnelOptions {
             stall_timeout: STALL_TIMEOUT,
             shutdown: tasks.shutdown(),
+            route_end: CancellationToken::new(),
             is_web_socket: true,
         };
         (copy_both_ways(near, far, options), client, backend, tasks)
@@ -341,6 +354,7 @@ mod tests {
         let options = TunnelOptions {
             stall_timeout: STALL_TIMEOUT,
             shutdown: tasks.shutdown(),
+            route_end: CancellationToken::new(),
             is_web_socket: false,
         };
         let talk = async {
@@ -352,6 +366,34 @@ mod tests {
         };
         let (ended, ()) = tokio::join!(copy_both_ways(near, far, options), talk);
         ended.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_its_route_ends_every_tunnel_is_closed_and_a_web_socket_with_a_frame() {
+        for (is_web_socket, last) in [(true, &GOING_AWAY[..]), (false, &[])] {
+            let ((mut client, near), (mut backend, far)) = (duplex(64), duplex(64));
+            let route_end = CancellationToken::new();
+            let options = TunnelOptions {
+                stall_timeout: STALL_TIMEOUT,
+                shutdown: Tasks::new().shutdown(),
+                route_end: route_end.clone(),
+                is_web_socket,
+            };
+            let talk = async {
+                sleep(DAY).await;
+                backend.write_all(&[0x82, 1, 9]).await.unwrap();
+                let mut before = [0; 3];
+                client.read_exact(&mut before).await.unwrap();
+                route_end.cancel();
+                let mut rest = Vec::new();
+                client.read_to_end(&mut rest).await.unwrap();
+                assert_eq!(rest, last);
+                drop(client);
+                backend.read_to_end(&mut Vec::new()).await.unwrap();
+            };
+            let (ended, ()) = tokio::join!(copy_both_ways(near, far, options), talk);
+            assert!(is_web_socket || ended.is_ok(), "{ended:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::stream_io::OnTunnel;
@@ -136,12 +137,14 @@ fn set_upgrade_fields(headers: &mut HeaderMap, protocols: HeaderValue) {
     headers.insert(UPGRADE, protocols);
 }
 
-/// Tasks that run tunnels, and the tunnels' time limit.
+/// Tasks that run tunnels, and what ends the tunnels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tunnels<'s> {
     pub(crate) tasks: &'s Tasks,
     /// Maximum time without progress once a side has ended or stopped reading.
     pub(crate) stall_timeout: Duration,
+    /// End of the route that opens them.
+    pub(crate) route_end: &'s CancellationToken,
 }
 
 /// Switches both sides after the backend's 101, and spawns the task that runs the tunnel. Returns the response for the
@@ -172,6 +175,7 @@ pub(crate) fn switch_protocols(
     let options = TunnelOptions {
         stall_timeout: tunnels.stall_timeout,
         shutdown: tunnels.tasks.shutdown(),
+        route_end: tunnels.route_end.clone(),
         is_web_socket,
     };
     let counted = context.counted.as_ref().map(CountedRequest::tunnel);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -12,7 +13,11 @@ use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
 use proxy::tasks::Tasks;
 use rustix::process::Signal;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::fixtures::{named, send, version, versioned, whole};
 use crate::harness::backends::web_app::App;
@@ -146,10 +151,66 @@ async fn a_web_socket_survives_the_removal_of_its_site() {
     ] {
         let line = proxy.reload(&text).await;
         assert!(line.contains("configuration reloaded"), "{line}");
-        socket.send(Message::text("still here")).await.unwrap();
-        let echo = soon(socket.next()).await.unwrap().unwrap();
-        assert_eq!(echo, Message::text("still here"));
+        assert_echoes(&mut socket).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_drain_limit_web_sockets_of_removed_sites_and_routes_get_1001_and_requests_run_on() {
+    // Given WebSockets at a site and a route that are going to be removed, and at one that stays, and a running request.
+    let app = App::start().await;
+    let text = |removed: &str, route: &str| {
+        format!(
+            "limits.drain-timeout = \"2s\"\n[sites]\n{removed}\"kept.localhost\" = {{ upstream = \"{0}\"{route} }}\n",
+            app.address
+        )
+    };
+    let before = text(
+        &format!("\"gone.localhost\" = \"{}\"\n", app.address),
+        &format!(
+            ", routes = {{ \"/old\" = {{ upstream = \"{}\", strip-prefix = true }} }}",
+            app.address
+        ),
+    );
+    let mut proxy = ProxySetup::new().proxyfile(&before).start().await;
+    let client = proxy.client().alpn("http/1.1");
+    let opened = async |host: &str, path: &str| {
+        let stream = client.connect(proxy.https(), host).await.unwrap();
+        let url = format!("wss://{host}{path}");
+        let opened = tokio_tungstenite::client_async(url, stream).await;
+        opened.unwrap().0
+    };
+    let mut of_site = opened("gone.localhost", "/echo").await;
+    let mut of_route = opened("kept.localhost", "/old/echo").await;
+    let mut kept = opened("kept.localhost", "/echo").await;
+    let (gated, https) = (client.clone(), proxy.https());
+    let waiting =
+        Tasks::new().spawn(async move { gated.get(https, "gone.localhost", "/gate").await });
+    app.gate_reached().await;
+    // When a reload removes them.
+    let start = Instant::now();
+    let line = proxy.reload(&text("", "")).await;
+    assert!(line.contains("configuration reloaded"), "{line}");
+    // Then they go on until the limit.
+    assert_echoes(&mut of_site).await;
+    assert_echoes(&mut of_route).await;
+    for socket in [&mut of_site, &mut of_route] {
+        let told = soon(socket.next()).await.unwrap().unwrap();
+        let Message::Close(Some(frame)) = told else {
+            panic!("{told:?}");
+        };
+        assert_eq!(frame.code, CloseCode::Away);
+        assert!(start.elapsed() >= Duration::from_secs(2));
+    }
+    assert_echoes(&mut kept).await;
+    app.open_gate();
+    assert_eq!(soon(waiting).await.unwrap().body, "through the gate");
+}
+
+async fn assert_echoes<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) {
+    socket.send(Message::text("still here")).await.unwrap();
+    let echo = soon(socket.next()).await.unwrap().unwrap();
+    assert_eq!(echo, Message::text("still here"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
