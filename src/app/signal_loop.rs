@@ -53,13 +53,18 @@ struct Process<'a> {
 
 impl Process<'_> {
     /// Returns the files whose change is a reload.
-    fn watched_files(&self, app: &App) -> Vec<PathBuf> {
-        let config = app.config();
+    async fn watched_files(&self, config: &Config) -> Vec<PathBuf> {
         let Some(file) = self.file.filter(|_| config.watch) else {
             return Vec::new();
         };
-        let mut files = vec![file.path().to_owned()];
-        files.extend(config.read_files());
+        let mut files = config.read_files();
+        files.push(file.path().to_owned());
+        // A Proxyfile that could not take effect may lack one of those that it names.
+        let file = file.clone();
+        let named = spawn_blocking(move || file.named_files()).await;
+        files.extend(named.unwrap_or_default());
+        files.sort();
+        files.dedup();
         files
     }
 }
@@ -74,10 +79,12 @@ async fn serve(config: &Config, process: &Process<'_>, inherited: Inherited) -> 
     let mut requests = Requests {
         commands: app.take_commands(),
         signals,
-        watch: FileWatch::new(process.watched_files(&app)).await,
+        watch,
         jobs: VecDeque::new(),
         examinations: Vec::new(),
         must_reopen: false,
+    // Before the start, too: a change during it must be noticed.
+    let watch = FileWatch::new(process.watched_files(config).await).await;
     };
     let end = until_end(&mut app, process, &mut requests).await;
     let Requests {
@@ -225,9 +232,13 @@ async fn until_end(app: &mut App, process: &Process<'_>, requests: &mut Requests
             }
         };
         if let Some(end) = end {
+        if matches!(job, Job::Reload(_)) {
+            requests.watch.note_read().await;
+        }
             return end;
         }
-        requests.watch.follow(process.watched_files(app)).await;
+        let watched = process.watched_files(app.config()).await;
+        requests.watch.follow(watched).await;
     }
 }
 

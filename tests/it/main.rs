@@ -200,6 +200,7 @@ mod operation {
         mod swaps;
         mod upstreams;
     }
+        mod watched_files;
     mod upgrade {
         mod challenges;
         mod failures;

@@ -53,6 +53,12 @@ impl FileWatch {
         };
     }
 
+    /// Records that the files are about to be read, as they are now.
+    pub(in crate::app) async fn note_read(&mut self) {
+        self.known = stamps(self.files.clone()).await;
+        self.changing = None;
+    }
+
     /// `true` if nothing is watched.
     pub(in crate::app) fn is_idle(&self) -> bool {
         self.files.is_empty()
@@ -133,6 +139,11 @@ mod tests {
         fs::write(dir.path().join("new"), "other").unwrap();
         fs::rename(dir.path().join("new"), &path).unwrap();
         assert!(tells(&mut watch).await);
+
+        // Whoever reads the file in another way need not be told.
+        fs::write(&path, "third").unwrap();
+        watch.note_read().await;
+        assert!(!tells(&mut watch).await);
     }
 
     #[tokio::test(start_paused = true)]

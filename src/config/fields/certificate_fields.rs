@@ -13,9 +13,7 @@ use crate::certs::challenge::{
 use crate::certs::issuer::NameConstraint;
 use crate::certs::{IssuerOptions, KeyType, OnDemandOptions, Secret, TlsFiles};
 use crate::config::report::{DnsChallengeProblem, Problem};
-use crate::config::value::{
-    Directory, INTERNAL, external_account, parse_ask, parse_email, read_secret,
-};
+use crate::config::value::{Directory, INTERNAL, external_account, parse_ask, parse_email};
 use crate::name::HostName;
 
 use super::codec::{Codec, count, path, secret, string};
@@ -67,10 +65,8 @@ fn account() -> Codec<ExternalAccount> {
         read: Box::new(|value, folder, report| {
             read_value(value, folder, report, |reader, report| {
                 let key_id = reader.read_key("key-id", string(), report);
-                let secret = reader.table.read("hmac-key", report, |value| {
-                    let secret = read_secret(value.string()?, folder)?;
-                    external_account(String::from("any"), &secret).map(|_| secret)
-                });
+                let is_key = |key: &Secret| external_account(String::from("any"), key).err();
+                let secret = reader.read_key("hmac-key", secret().checked(is_key), report);
                 ExternalAccount::new(key_id?, secret?.expose())
             })?
         }),
@@ -159,10 +155,7 @@ pub(crate) fn cloudflare() -> Codec<CloudflareOptions> {
         token,
         url: built_in_url(CLOUDFLARE),
     };
-    Codec::table(fields, move || with_token(Secret::new(""))).or_short(
-        |value| value.is_string(),
-        move |value, folder| Ok(with_token(read_secret(value.string()?, folder)?)),
-    )
+    Codec::table(fields, move || with_token(Secret::new(""))).or_string(secret(), with_token)
 }
 
 pub(crate) fn name_servers() -> Codec<Vec<SocketAddr>> {

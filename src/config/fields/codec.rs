@@ -113,12 +113,16 @@ impl<V: 'static> Codec<V> {
         self
     }
 
-    /// Adds a path as a short form that a file may use instead of a table.
-    pub(crate) fn or_path(mut self, make: impl Fn(PathBuf) -> V + 'static) -> Self {
+    /// Adds a string as a short form that a file may use instead of a table.
+    pub(crate) fn or_string<S: 'static>(
+        mut self,
+        string: Codec<S>,
+        make: impl Fn(S) -> V + 'static,
+    ) -> Self {
         let read = self.read;
         self.read = Box::new(move |value, folder, report| {
             if value.is_string() {
-                read_path(value, folder, report).map(&make)
+                (string.read)(value, folder, report).map(&make)
             } else {
                 read(value, folder, report)
             }
@@ -301,13 +305,7 @@ pub(crate) fn sized<N: TryInto<usize> + Copy + 'static>(
 /// A secret. Written as a reference to its place, never as its text.
 pub(crate) fn secret() -> Codec<Secret> {
     Codec {
-        read: Box::new(|value, folder, report| {
-            let written = report.accept(value.start(), value.string())?;
-            if let Some(path) = written.strip_prefix("file:") {
-                report.name_file(value.start(), value.key(), &folder.join(path));
-            }
-            report.accept(value.start(), read_secret(written, folder))
-        }),
+        read: Box::new(read_secret),
         write: Box::new(|secret| Some(text(secret.reference().unwrap_or(HIDDEN)))),
     }
 }

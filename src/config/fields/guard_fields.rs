@@ -124,9 +124,8 @@ fn users() -> Codec<BTreeMap<String, PasswordHash>> {
                 if user.is_empty() || user.contains(':') {
                     report.at(start, GuardProblem::User(user.to_owned()).into());
                 }
-                let text = value.string().and_then(|text| read_secret(text, folder));
-                let hash = text.and_then(|text| parse_hash(user, text.expose()));
-                let hash = report.accept(value.start(), hash);
+                let hash = read_secret(&value, folder, report)
+                    .and_then(|text| report.accept(value.start(), parse_hash(user, text.expose())));
                 users.extend(hash.map(|hash| (user.to_owned(), hash)));
             }
             Some(users)

@@ -52,7 +52,7 @@ pub(crate) fn client_auth() -> Codec<ClientAuthOptions> {
         ca,
         mode: ClientAuthMode::Required,
     };
-    Codec::table(fields, move || with_ca(PathBuf::new())).or_path(with_ca)
+    Codec::table(fields, move || with_ca(PathBuf::new())).or_string(path(), with_ca)
 }
 
 pub(crate) fn redirect() -> Vec<Field<RedirectOptions>> {
@@ -147,7 +147,7 @@ fn maintenance() -> Codec<Option<MaintenanceOptions>> {
         ]
     };
     Codec::table(fields, MaintenanceOptions::default)
-        .or_path(|page| MaintenanceOptions {
+        .or_string(path(), |page| MaintenanceOptions {
             page: Some(page),
             ..MaintenanceOptions::default()
         })

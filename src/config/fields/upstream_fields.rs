@@ -1,10 +1,9 @@
 //! The keys of `[upstreams]`, of an entry of `upstream`, and of `health`.
 
-use std::path::Path;
-
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
 
+use crate::certs::Secret;
 use crate::config::report::{BalancingProblem, Problem, Report, SHORTEST_KEY};
 use crate::config::toml::TomlValue;
 use crate::config::value::read_secret;
@@ -172,14 +171,16 @@ fn parse_percent(text: &str) -> Result<u16, Problem> {
 }
 
 fn cookie_key() -> Codec<CookieKey> {
-    Codec::new(
-        |value, folder| parse_cookie_key(value.string()?, folder),
-        |key| key.source().unwrap_or(HIDDEN).into(),
-    )
+    Codec {
+        read: Box::new(|value, folder, report| {
+            let secret = read_secret(value, folder, report)?;
+            report.accept(value.start(), parse_cookie_key(&secret))
+        }),
+        write: Box::new(|key| Some(key.source().unwrap_or(HIDDEN).into())),
+    }
 }
 
-fn parse_cookie_key(text: &str, folder: &Path) -> Result<CookieKey, Problem> {
-    let secret = read_secret(text, folder)?;
+fn parse_cookie_key(secret: &Secret) -> Result<CookieKey, Problem> {
     let (source, key) = (secret.reference(), secret.expose());
     if key.len() < SHORTEST_KEY {
         return Err(BalancingProblem::ShortKey(key.len()).into());
@@ -246,14 +247,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cookie_key_is_read_from_its_file() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("key"), "0123456789abcdef\n").unwrap();
-        let key = parse_cookie_key("file:key", dir.path()).unwrap();
-        let source = format!("file:{}", dir.path().join("key").display());
-        assert_eq!(key.source(), Some(source.as_str()));
-        assert_eq!(parse_cookie_key(&source, Path::new("/")).unwrap(), key);
-        let literal = parse_cookie_key("0123456789abcdef", dir.path()).unwrap();
+    fn a_cookie_key_keeps_its_reference() {
+        let key = |secret| parse_cookie_key(&secret).unwrap();
+        let referred = || Secret::referred("file:/key", "0123456789abcdef");
+        assert_eq!(key(referred()).source(), Some("file:/key"));
+        assert_eq!(key(referred()), key(referred()));
+        let literal = key(Secret::new("0123456789abcdef"));
         assert_eq!(literal.source(), None);
     }
 }

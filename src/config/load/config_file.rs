@@ -37,6 +37,20 @@ impl ConfigFile {
         self.load(Some(running))
     }
 
+    /// Returns the files that the Proxyfile names, also if it is not valid. Blocks.
+    #[must_use]
+    pub fn named_files(&self) -> Vec<PathBuf> {
+        let Ok(text) = std::fs::read_to_string(&self.path) else {
+            return Vec::new();
+        };
+        let source = ProxyfileText {
+            path: &self.path,
+            text: &text,
+            checks_files: false,
+        };
+        Config::read(source, &self.flags, None).0.read_files()
+    }
+
     fn load(&self, running: Option<&Config>) -> Result<Config, Error> {
         let text = std::fs::read_to_string(&self.path).map_err(|source| Error::Read {
             path: self.path.clone(),

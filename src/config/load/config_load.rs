@@ -55,12 +55,22 @@ impl Config {
         flags: &Flags,
         running: Option<&Self>,
     ) -> Result<Self, Error> {
+        let (config, report) = Self::read(source, flags, running);
+        finish(config, report)
+    }
+
+    /// Reads a Proxyfile as far as it can be read, with all its problems.
+    pub(crate) fn read<'t>(
+        source: ProxyfileText<'t>,
+        flags: &Flags,
+        running: Option<&Self>,
+    ) -> (Self, Report<'t>) {
         let mut report = Report::new(source.path, source.text);
         let mut config = Self::with_defaults();
         let (document, errors) = DeTable::parse_recoverable(source.text);
         if !report_toml_errors(errors, &mut report) {
             apply_flags(flags, &mut config, &mut report);
-            return finish(config, report);
+            return (config, report);
         }
         let file = Proxyfile::new(&document, source.path);
         let has_storage = file.read_settings(&mut config, &mut report);
@@ -74,7 +84,7 @@ impl Config {
         if source.checks_files && !report.is_clean() {
             report.extend(config.file_problems(&SystemRoots::default()));
         }
-        finish(config, report)
+        (config, report)
     }
 
     fn from_flags(flags: &Flags, report: &mut Report<'_>) -> Self {
@@ -107,4 +117,82 @@ fn finish(mut config: Config, report: Report<'_>) -> Result<Config, Error> {
         site.issuer = site.issuer.take().filter(is_known);
     }
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A Proxyfile that names a file in each way there is.
+    const NAMES_FILES: &str = r#"
+        storage = "file:data"
+        on-problem = "file:alert"
+        on-cert = "hook"
+        dns = { cloudflare = "file:cloudflare" }
+        access-log = "access.log"
+        error-pages = { 404 = "404.html" }
+        [[issuers]]
+        directory = "https://ca.test/dir"
+        root = "ca.pem"
+        eab = { key-id = "k", hmac-key = "file:hmac" }
+        [sites."a.test"]
+        upstream = "https://a:1"
+        balance = "cookie"
+        upstream-options = { cookie-key = "file:cookie", tls = { root = "backend-ca.pem", cert = "client.pem", key = "client.key" } }
+        basic-auth = { users = { anna = "file:anna" } }
+        tls = { cert = "cert.pem", key = "key.pem" }
+        client-auth = { ca = "clients.pem" }
+        maintenance = "maintenance.html"
+        routes = { "/files" = { files = "folder" }, "/api" = { upstream = ":2", request-headers = { set = { X-A = "file:of-route" } } } }
+        [sites."a.test".request-headers]
+        set = { Authorization = "file:set" }
+        add = { X-B = "file:add", X-C = ["file:add-one", "file:add-other"] }
+        [sites."*.b.test"]
+        upstream = ":3"
+        dns = { cloudflare = { token = "file:cloudflare-of-site" } }
+        [sites."*.c.test"]
+        upstream = ":3"
+        dns = { rfc2136 = { server = "ns.test", key-name = "k", key = "file:tsig" } }
+        [sites."*.d.test"]
+        upstream = ":3"
+        dns = { exec = "dns-hook" }
+    "#;
+
+    #[test]
+    fn every_file_that_a_proxyfile_names_is_one_that_it_is_made_of() {
+        // Given the secrets that the Proxyfile names.
+        let dir = tempfile::tempdir().unwrap();
+        let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        for (file, secret) in [
+            ("alert", "https://hooks.example.org/T1"),
+            ("hmac", "MTIzNDU2Nzg5MDEyMzQ1Ng"),
+            ("cloudflare", "token"),
+            ("cloudflare-of-site", "token"),
+            ("tsig", "MTIzNDU2Nzg5MDEyMzQ1Ng"),
+            ("cookie", "0123456789abcdef"),
+            ("set", "Bearer 1"),
+            ("add", "Bearer 2"),
+            ("add-one", "Bearer 3"),
+            ("add-other", "Bearer 4"),
+            ("of-route", "Bearer 5"),
+            ("anna", hash),
+        ] {
+            std::fs::write(dir.path().join(file), secret).unwrap();
+        }
+        // When it is read.
+        let path = dir.path().join("Proxyfile");
+        let config = Config::from_proxyfile(&path, NAMES_FILES, &Flags::default()).unwrap();
+        // Then all of them count, and the log, which the proxy writes itself, does not.
+        let expected = "404.html add add-one add-other alert anna backend-ca.pem ca.pem cert.pem client.key client.pem \
+            clients.pem cloudflare cloudflare-of-site cookie dns-hook folder hmac hook key.pem maintenance.html of-route set tsig";
+        let files = config.read_files();
+        let names: Vec<_> = files
+            .iter()
+            .map(|file| file.strip_prefix(dir.path()).unwrap().to_owned())
+            .collect();
+        let expected: Vec<_> = expected.split_whitespace().map(PathBuf::from).collect();
+        assert_eq!(names, expected);
+    }
 }

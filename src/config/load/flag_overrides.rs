@@ -1,7 +1,5 @@
 //! The flags, which override the settings of the file.
 
-use std::path::Path;
-
 use tracing::Level;
 
 use crate::acme::ExternalAccount;
@@ -11,7 +9,7 @@ use crate::config::report::{Location, Origin, Problem, Report};
 use crate::config::toml::choose;
 use crate::config::value::{
     Directory, LOG_FORMATS, LOG_LEVELS, LogFormat, StorageUrl, external_account, parse_email,
-    parse_listener, parse_own_listen, read_secret,
+    parse_listener, parse_own_listen, read_flag_secret,
 };
 use crate::proxy::AccessLogOptions;
 use crate::server::{ListenOptions, ListenerOptions};
@@ -157,7 +155,7 @@ fn read_external_account(flags: &Flags, report: &mut Report<'_>) -> Option<Exter
             return None;
         }
     };
-    let secret = read_secret(text.as_str(), Path::new(""));
+    let secret = read_flag_secret(text.as_str());
     let account = secret.and_then(|secret| external_account(key_id.clone(), &secret));
     report.accept_flag("--eab-hmac-key", account)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::model::HeaderConfig;
 use crate::config::report::{Problem, Report};
 use crate::config::toml::{TomlTable, TomlValue};
-use crate::config::value::read_secret;
+use crate::config::value::{is_reference, read_secret};
 use crate::proxy::{ChangeKind, HeaderChange, HeaderSecret};
 
 /// Reads both tables of a site or a route.
@@ -69,8 +69,7 @@ impl Reader<'_, '_> {
                 self.read_list(name, start, value);
                 continue;
             }
-            if let Some(text) = self.report.accept(value.start(), value.string()) {
-                let change = self.parse(kind, name, text);
+            if let Some(change) = self.parse(kind, name, &value) {
                 self.add_change(start, change);
             }
         }
@@ -81,10 +80,9 @@ impl Reader<'_, '_> {
         let texts = value.list().unwrap_or_default();
         let is_new = !self.has(name);
         for value in texts {
-            let Some(text) = self.report.accept(value.start(), value.string()) else {
+            let Some(change) = self.parse(ChangeKind::Add, name, &value) else {
                 continue;
             };
-            let change = self.parse(ChangeKind::Add, name, text);
             if !is_new {
                 return self.add_change(start, change);
             }
@@ -93,19 +91,23 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Parses a value, or a reference to a secret, which should not stand in a file that others can read.
-    fn parse(&self, kind: ChangeKind, name: &str, text: &str) -> Result<HeaderChange, Problem> {
-        if !text.starts_with("env:") && !text.starts_with("file:") {
-            return Ok(HeaderChange::new(kind, name, text)?);
+    /// Parses a value, or a reference to a secret, which should not stand in a file that others can read. Returns `None` after
+    /// reporting a value that cannot be read.
+    fn parse(
+        &mut self,
+        kind: ChangeKind,
+        name: &str,
+        value: &TomlValue<'_>,
+    ) -> Option<Result<HeaderChange, Problem>> {
+        let text = self.report.accept(value.start(), value.string())?;
+        if !is_reference(text) {
+            return Some(HeaderChange::new(kind, name, text).map_err(Into::into));
         }
-        let secret = read_secret(text, self.folder)?;
+        let secret = read_secret(value, self.folder, self.report)?;
         let source = secret.reference().unwrap_or_default();
         let text = secret.expose();
-        Ok(HeaderChange::secret(
-            kind,
-            name,
-            HeaderSecret { source, text },
-        )?)
+        let secret = HeaderSecret { source, text };
+        Some(HeaderChange::secret(kind, name, secret).map_err(Into::into))
     }
 
     fn has(&self, name: &str) -> bool {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::path::command_path;
-use super::secret_reference::read_secret;
 use super::web_url::parse_web_url;
+use crate::certs::Secret;
 use crate::config::report::Problem;
 
 /// Replaces the path of a URL in listings, because whoever knows it can often send messages too.
@@ -30,7 +30,7 @@ pub struct Webhook {
 }
 
 impl ProblemReceiver {
-    /// Parses a command, an http or https URL, or a reference (`env:NAME`, `file:PATH`) to a URL.
+    /// Parses a command, relative to `folder`, or an http or https URL.
     pub(crate) fn parse(key: &str, text: &str, folder: &Path) -> Result<Self, Problem> {
         if text.is_empty() {
             return Err(Problem::NoHook(key.to_owned()));
@@ -39,10 +39,11 @@ impl ProblemReceiver {
             let reference = None;
             return Ok(Self::Webhook(Webhook { url, reference }));
         }
-        if !text.starts_with("env:") && !text.starts_with("file:") {
-            return Ok(Self::Command(command_path(folder, text)));
-        }
-        let secret = read_secret(text, folder)?;
+        Ok(Self::Command(command_path(folder, text)))
+    }
+
+    /// Parses a URL that stands elsewhere. `text` is the reference as written.
+    pub(crate) fn referred(text: &str, secret: &Secret) -> Result<Self, Problem> {
         let url = parse_web_url(secret.expose());
         Ok(Self::Webhook(Webhook {
             url: url.ok_or_else(|| Problem::Webhook(text.to_owned()))?,
@@ -93,32 +94,23 @@ mod tests {
     #[test]
     fn a_receiver_is_a_command_a_url_or_a_reference_to_a_url() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(
-            dir.path().join("url"),
-            "https://hooks.example.org/T1/secret\n",
-        )
-        .unwrap();
-        std::fs::write(dir.path().join("bad"), "hooks.example.org\n").unwrap();
         let parse = |text| ProblemReceiver::parse("on-problem", text, dir.path());
         let shown = |text| parse(text).unwrap().to_string();
         assert_eq!(shown("/bin/tell"), "/bin/tell");
         assert_eq!(shown("tell"), dir.path().join("tell").display().to_string());
         let inline = shown("https://hooks.example.org/T1/secret");
         assert_eq!(inline, "https://hooks.example.org/(not shown here)");
-        let from_file = parse("file:url").unwrap();
+        let referred = |text, url| ProblemReceiver::referred(text, &Secret::referred(text, url));
+        let from_file = referred("file:/url", "https://hooks.example.org/T1/secret").unwrap();
         assert!(!format!("{from_file:?}").contains("secret"));
         let ProblemReceiver::Webhook(webhook) = from_file else {
             panic!("no webhook");
         };
         assert_eq!(webhook.url().path(), "/T1/secret");
         assert!(webhook.to_string().ends_with("/url"));
-        for (text, part) in [
-            ("", "`on-problem` is empty"),
-            ("env:NO_SUCH_VARIABLE_HERE", "NO_SUCH_VARIABLE_HERE"),
-            ("file:bad", "`file:bad` holds no URL"),
-        ] {
-            let message = parse(text).unwrap_err().to_string();
-            assert!(message.contains(part), "{text}: {message}");
-        }
+        let empty = parse("").unwrap_err().to_string();
+        assert!(empty.contains("`on-problem` is empty"), "{empty}");
+        let bad = referred("file:bad", "hooks.example.org").unwrap_err();
+        assert!(bad.to_string().contains("`file:bad` holds no URL"), "{bad}");
     }
 }

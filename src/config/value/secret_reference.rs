@@ -4,15 +4,42 @@ use std::fmt;
 use std::path::Path;
 
 use crate::certs::Secret;
-use crate::config::report::Problem;
+use crate::config::report::{Problem, Report};
+use crate::config::toml::TomlValue;
 
-/// Reads `env:NAME` from the environment and `file:PATH` from a file, relative to `folder`. Any other text is the secret
-/// itself. Removes surrounding white space.
-pub(crate) fn read_secret(text: &str, folder: &Path) -> Result<Secret, Problem> {
-    let secret = if let Some(name) = text.strip_prefix("env:") {
+const VARIABLE: &str = "env:";
+const FILE: &str = "file:";
+
+/// Returns true if the text refers to a secret elsewhere.
+pub(crate) fn is_reference(text: &str) -> bool {
+    text.starts_with(VARIABLE) || text.starts_with(FILE)
+}
+
+/// Reads a secret of a Proxyfile: `env:NAME` from the environment and `file:PATH` from a file, relative to `folder`. Any
+/// other text is the secret itself. Removes surrounding white space. The file counts as one that the Proxyfile names, also
+/// if it cannot be read.
+pub(crate) fn read_secret(
+    value: &TomlValue<'_>,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Option<Secret> {
+    let text = report.accept(value.start(), value.string())?;
+    if let Some(path) = text.strip_prefix(FILE) {
+        report.name_file(value.start(), value.key(), &folder.join(path));
+    }
+    report.accept(value.start(), resolve(text, folder))
+}
+
+/// Reads a secret of the command line in the same forms.
+pub(crate) fn read_flag_secret(text: &str) -> Result<Secret, Problem> {
+    resolve(text, Path::new(""))
+}
+
+fn resolve(text: &str, folder: &Path) -> Result<Secret, Problem> {
+    let secret = if let Some(name) = text.strip_prefix(VARIABLE) {
         let value = std::env::var(name).map_err(|_| Problem::SecretVariable(name.to_owned()))?;
         Secret::referred(text, value.trim())
-    } else if let Some(path) = text.strip_prefix("file:") {
+    } else if let Some(path) = text.strip_prefix(FILE) {
         let path = folder.join(path);
         match std::fs::read_to_string(&path) {
             Ok(secret) => Secret::referred(format!("file:{}", path.display()), secret.trim()),
@@ -66,7 +93,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), "of the file\n").unwrap();
         std::fs::write(dir.path().join("empty"), "\n").unwrap();
-        let resolve = |text| read_secret(text, dir.path());
+        let resolve = |text| resolve(text, dir.path());
         assert_eq!(resolve("plain").unwrap().expose(), "plain");
         assert_eq!(resolve("file:key").unwrap().expose(), "of the file");
         let path = std::env::var("PATH").unwrap();
@@ -86,10 +113,10 @@ mod tests {
     fn a_secret_keeps_its_reference() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), "of the file\n").unwrap();
-        let file = read_secret("file:key", dir.path()).unwrap();
+        let file = resolve("file:key", dir.path()).unwrap();
         let reference = format!("file:{}", dir.path().join("key").display());
         assert_eq!(file.reference(), Some(reference.as_str()));
-        let variable = read_secret("env:PATH", dir.path()).unwrap();
+        let variable = resolve("env:PATH", dir.path()).unwrap();
         assert_eq!(variable.variable(), Some("PATH"));
         let shown = SecretText::from("hush".to_owned());
         assert_eq!(format!("{shown:?}"), "SecretText(..)");

@@ -329,7 +329,15 @@ impl Proxy {
 
     /// Replaces the Proxyfile, reloads it, and returns the log line about it.
     pub(crate) async fn reload(&mut self, text: &str) -> String {
-        self.setup.file("Proxyfile", text);
+        self.reload_by(|proxy| {
+            proxy.file("Proxyfile", text);
+            proxy.signal(Signal::HUP);
+        })
+        .await
+    }
+
+    /// Makes a change that causes a reload, and returns the log line about that.
+    pub(crate) async fn reload_by(&mut self, change: impl FnOnce(&Self)) -> String {
         let outcomes = |log: &str| {
             let is_outcome = |line: &&str| {
                 ["configuration reloaded", "configuration not reloaded"]
@@ -340,7 +348,7 @@ impl Proxy {
             outcomes.collect::<Vec<_>>()
         };
         let before = outcomes(&self.log()).len();
-        self.signal(Signal::HUP);
+        change(self);
         let is_there = |log: &String| outcomes(log).len() > before;
         let waited = timeout(PATIENCE, self.log.wait_for(is_there)).await;
         let log = waited.expect("nothing is said of the reload").unwrap();
