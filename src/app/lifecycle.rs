@@ -243,8 +243,13 @@ impl App {
         former.close_removed(&built.routing, drain_timeout, upstreams);
     }
 
-    /// Checks what must hold for `names`, beside everything else, and tells `asker`.
-    pub fn check(&self, names: Vec<String>, asker: oneshot::Sender<CheckReport>) {
+    /// Checks what must hold for `names`, beside everything else, and tells `asker`. The `file` is that of the configuration.
+    pub fn check(
+        &self,
+        names: Vec<String>,
+        file: Option<&ConfigFile>,
+        asker: oneshot::Sender<CheckReport>,
+    ) {
         let listeners = self.open_listeners.load_full();
         let held = listeners.iter().map(|listener| {
             let ListenerStatus {
@@ -266,6 +271,7 @@ impl App {
                 listeners: listeners.to_vec(),
             }),
         });
+                file: file.cloned(),
         self.examine(asker, async move { Ok(doctor?.run(&names).await) });
     }
 

@@ -207,7 +207,7 @@ async fn until_end(app: &mut App, process: &Process<'_>, requests: &mut Requests
         }
         for command in mem::take(&mut requests.examinations) {
             match command {
-                ProcessCommand::Check(names, asker) => app.check(names, asker),
+                ProcessCommand::Check(names, asker) => app.check(names, process.file, asker),
                 ProcessCommand::Rehearse(request, asker) => app.rehearse(request, asker),
                 ProcessCommand::Reload(_)
                 | ProcessCommand::Upgrade(..)

@@ -189,6 +189,7 @@ mod operation {
     mod doctor {
         mod causes;
         mod command;
+        mod example;
         mod rehearse;
         mod scene;
     }

@@ -3,7 +3,7 @@
 use crate::admin::ListenerStatus;
 use crate::certs::preflight::{Preflight, TlsReach};
 use crate::certs::{CertManager, CertificateStore, Ruleset};
-use crate::config::Config;
+use crate::config::{Config, ConfigFile};
 
 /// The parts that the checks of names look at.
 #[derive(Debug)]
@@ -22,4 +22,6 @@ pub(super) struct CheckContext {
 pub(in crate::app) struct RunningProxy {
     pub(in crate::app) manager: CertManager,
     pub(in crate::app) listeners: Vec<ListenerStatus>,
+    /// Its Proxyfile; `None` if it runs from flags alone.
+    pub(in crate::app) file: Option<ConfigFile>,
 }

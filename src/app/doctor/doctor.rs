@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::check_context::{CheckContext, RunningProxy};
 use super::subject::{Subject, subjects};
-use super::{backend_checks, ca_checks, machine_checks, name_checks};
+use super::{backend_checks, ca_checks, configuration_check, machine_checks, name_checks};
 use crate::admin::{CheckReport, CheckResult};
 use crate::app::Error;
 use crate::app::offline::certificate_files;
@@ -88,14 +88,30 @@ impl Doctor {
             })
         };
         let files = certificate_files(&self.context.config);
-        let (machine, cas, names) = tokio::join!(
+        let (configuration, machine, cas, names) = tokio::join!(
+            self.configuration(deadline).boxed(),
             self.machine(deadline).boxed(),
             cas.boxed(),
             self.names(subjects, &files, deadline).boxed()
         );
         CheckReport {
-            checks: [machine, cas, names].concat(),
+            checks: [configuration, machine, cas, names].concat(),
         }
+    }
+
+    /// Compares the running proxy with its Proxyfile.
+    async fn configuration(&self, deadline: Instant) -> Vec<CheckResult> {
+        let running = self.context.running.as_ref();
+        let Some(file) = running.and_then(|running| running.file.clone()) else {
+            return Vec::new();
+        };
+        let config = self.context.config.clone();
+        let comparing = spawn_blocking(move || configuration_check::compare(&config, &file));
+        let compared = timeout_at(deadline, comparing).await;
+        compared.ok().and_then(Result::ok).unwrap_or_else(|| {
+            let sentence = "reading the Proxyfile takes too long; check the disk that it is on";
+            vec![CheckResult::warn("configuration", sentence)]
+        })
     }
 
     async fn machine(&self, deadline: Instant) -> Vec<CheckResult> {

@@ -2,12 +2,13 @@
 //! only there its sockets, its user and its limits are known.
 //!
 //! ```text
-//! doctor -> { name_checks, backend_checks, ca_checks, machine_checks } -> { check_context, subject }
+//! doctor -> { configuration_check, name_checks, backend_checks, ca_checks, machine_checks } -> { check_context, subject }
 //! ```
 
 mod backend_checks;
 mod ca_checks;
 mod check_context;
+mod configuration_check;
 mod doctor;
 mod machine_checks;
 mod name_checks;

@@ -4,7 +4,11 @@ use url::Url;
 
 use crate::admin::RehearsalCa;
 use crate::certs::IssuerOptions;
+use crate::certs::issuer::{is_public_production, staging_of};
 use crate::config::{CertificateSource, Config, SiteConfig};
+
+/// The fix for a CA that has no staging directory, or one that is not known.
+const NO_STAGING: &str = "the URL of a staging directory, such as that of Let's Encrypt";
 
 /// Reason why a directory cannot be used for a rehearsal.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +18,11 @@ pub(super) enum Error {
     #[error(
         "{0} is a CA of the configuration itself, whose limits a rehearsal would use up; give the URL of its staging directory"
     )]
-    Production(Url),
+    Configured(Url),
+    #[error(
+        "{directory} is a public CA for production, whose limits a rehearsal would use up; give {fix}"
+    )]
+    Production { directory: Url, fix: String },
 }
 
 /// Returns `config` with its staging CAs alone, or with the given one in the place of each CA. CAs without a staging directory
@@ -75,7 +83,14 @@ fn directory<'a>(config: &Config, ca: &'a RehearsalCa) -> Result<Given<'a>, Erro
         .iter()
         .any(|issuer| issuer.directory == directory)
     {
-        return Err(Error::Production(directory));
+        return Err(Error::Configured(directory));
+    }
+    if is_public_production(&directory) {
+        let fix = match staging_of(&directory) {
+            Some(staging) => format!("its staging directory, {staging}"),
+            None => NO_STAGING.to_owned(),
+        };
+        return Err(Error::Production { directory, fix });
     }
     Ok(Given { directory, ca })
 }
@@ -162,6 +177,18 @@ mod tests {
             (
                 "https://ca.test/dir",
                 "whose limits a rehearsal would use up",
+            ),
+            (
+                "https://acme-v02.api.letsencrypt.org/directory",
+                "is a CA of the configuration itself",
+            ),
+            (
+                "https://dv.acme-v02.api.pki.goog/directory",
+                "use up; give its staging directory, https://dv.acme-v02.test-api.pki.goog/directory",
+            ),
+            (
+                "https://acme-api.actalis.com/acme/directory",
+                "is a public CA for production, whose limits a rehearsal would use up; give the URL of a staging directory,",
             ),
             ("http://other.test/dir", "is not the https URL"),
             ("staging", "is not the https URL"),

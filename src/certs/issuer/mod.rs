@@ -19,4 +19,6 @@ pub use contract::{
 pub use error::Error;
 pub use internal::{InternalCa, InternalCaOptions, NameConstraint};
 
+pub use known_public_cas::{is_public_production, staging_of};
+
 pub use crate::acme::RevocationReason;

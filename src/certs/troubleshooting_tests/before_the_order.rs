@@ -10,7 +10,7 @@ use crate::certs::budget::{HoldReason, Limit, Limits};
 use crate::certs::dns::ResolverError;
 use crate::certs::issuance::{Error, with_doubt};
 use crate::certs::on_demand::{AskError, Network};
-use crate::certs::preflight::{CaaReason, Reachability, Reason, Record};
+use crate::certs::preflight::{CaaReason, Reachability, Reason, Record, TlsReason};
 use crate::certs::public_suffix::Unsignable;
 use crate::certs::status::{CertificateRefusal, RefusalKind, Standing, Trigger};
 use crate::certs::store::TriedIssuer;
@@ -144,6 +144,18 @@ pub(super) fn doubted_before_the_order() -> Vec<String> {
     let failure = Error::Issuer(no_such_name());
     sentences.push(with_doubt(&failure, Some(&doubt)));
     sentences
+}
+
+pub(super) fn port_443() -> Vec<String> {
+    let (record, address) = (Record::A, "203.0.113.7".parse().unwrap());
+    texts([
+        TlsReason::Unreachable { record, address },
+        TlsReason::Closed { address },
+        TlsReason::Silent { record, address },
+        TlsReason::OtherProgram { address },
+        TlsReason::Elsewhere { record, address },
+        TlsReason::MaybeElsewhere { record, address },
+    ])
 }
 
 pub(super) fn names_that_no_public_ca_signs() -> Vec<String> {

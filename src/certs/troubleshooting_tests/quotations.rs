@@ -20,6 +20,7 @@ async fn sentences() -> Vec<String> {
         before_the_order::standings(),
         before_the_order::refused_before_the_order(),
         before_the_order::doubted_before_the_order(),
+        before_the_order::port_443(),
         before_the_order::names_that_no_public_ca_signs(),
         before_the_order::names_on_demand().await,
         before_the_order::budgets(),

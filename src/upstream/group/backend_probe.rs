@@ -10,6 +10,7 @@ use super::health_check::HealthCheck;
 use super::upstream::Upstream;
 use crate::upstream::address::Address;
 use crate::upstream::error::Error;
+use crate::upstream::options::HealthOptions;
 
 /// Answer of one backend.
 #[derive(Debug)]
@@ -21,15 +22,23 @@ pub struct BackendProbe {
 }
 
 impl Upstream {
-    /// Sends `GET /` to each backend over a new connection. Each answer may take `limit`. Changes the health of none. Fails
-    /// if no name of the upstream resolves.
-    pub async fn probe(&self, limit: Duration) -> Result<Vec<BackendProbe>, Error> {
+    /// Sends the request of this health check to each backend over a new connection. Each answer may take `limit`. Changes the
+    /// health of none. Fails if no name of the upstream resolves.
+    pub async fn probe(
+        &self,
+        health: &HealthOptions,
+        limit: Duration,
+    ) -> Result<Vec<BackendProbe>, Error> {
+        let health = &HealthOptions {
+            timeout: limit,
+            ..health.clone()
+        };
         if self.discovery.current(0).is_none() {
             self.discovery.resolve(0).await?;
         }
         let probes = self.backends().into_iter().map(|backend| async move {
             let address = backend.address().clone();
-            let asked = HealthCheck::status_of(&address, &self.settings, limit);
+            let asked = HealthCheck::status_of(&address, &self.settings, health);
             let answer = timeout(limit, asked).await.unwrap_or_else(|_| {
                 let backend = address.clone();
                 Err(Error::ResponseTimeout { backend })

@@ -1,7 +1,6 @@
 //! Active health check: a request that is sent at intervals to find out if a backend works.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::uri::Authority;
@@ -174,14 +173,11 @@ impl HealthCheck {
     pub(super) async fn status_of(
         address: &Address,
         settings: &Arc<UpstreamSettings>,
-        limit: Duration,
+        health: &HealthOptions,
     ) -> Result<StatusCode, Error> {
         let check = Self {
             address: address.clone(),
-            health: HealthOptions {
-                timeout: limit,
-                ..HealthOptions::new("/".to_owned())
-            },
+            health: health.clone(),
             settings: Arc::clone(settings),
         };
         let Ok(permit) = settings.dialer.permit().await else {
@@ -263,6 +259,8 @@ async fn read(mut body: ResponseBody) -> Result<(), BodyError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::sync::Semaphore;
 
     use super::*;

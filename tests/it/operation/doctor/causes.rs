@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::scene::{HERE, NAME, Scene, THERE, assert_check, check};
 use crate::harness::backends::origin::Origin;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::scripted::{Fault, Reply, Script, Step};
 
 const STRANGER: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
@@ -177,18 +178,32 @@ async fn a_dead_backend_is_told() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
-    let text = format!(
-        "storage = \"{}\"\n[sites]\n\"{NAME}\" = \"{address}\"\n",
-        scene.config.storage
-    );
-    let flags = proxy::config::Flags::default();
-    let path = std::path::Path::new("Proxyfile");
-    let other = proxy::config::Config::from_proxyfile(path, &text, &flags).unwrap();
-    scene.config.sites = other.sites;
+    scene.forward_to(&format!("\"{address}\""));
     let report = scene.alone().await;
     let sentence =
         format!("backend {address} refuses connections; start it, or correct its address");
     assert_check(&report, "backend", Fail, &sentence);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_fails_its_health_check_is_told() {
+    // Given an app that works, and one that says at its health check that it does not.
+    let mut scene = Scene::new().await;
+    let app = App::start().await;
+    let sick = Origin::answering(STRANGER).await;
+    let site = |backends: &str| {
+        format!("{{ upstream = [{backends}], health = {{ path = \"/ready\", expect = \"200\" }} }}")
+    };
+    let well = format!("\"{}\"", app.address);
+    let sick = format!("\"{}\"", sick.address);
+    scene.forward_to(&site(&format!("{well}, {sick}")));
+    let report = scene.alone().await;
+    let part = "answers its health check with status 200";
+    assert_check(&report, "backend", Ok, part);
+    let part = "answers its health check with status 404 and gets no requests therefore";
+    assert_check(&report, "backend", Warn, part);
+    scene.forward_to(&site(&sick));
+    assert_check(&scene.alone().await, "backend", Fail, part);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

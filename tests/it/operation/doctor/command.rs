@@ -9,6 +9,7 @@ use tokio::process::Command;
 use crate::harness::admin::{Outcome, status};
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
+use crate::harness::ca::pki::TestCa;
 use crate::harness::deadline::soon;
 use crate::harness::proxy::{ProxySetup, command};
 
@@ -73,6 +74,24 @@ async fn a_local_site_is_well_with_and_without_a_running_proxy() {
     assert_eq!(checks(&report, "backend")[0]["name"], "app.localhost");
     let handshake = checks(&report, "handshake");
     assert_eq!(handshake[0]["status"], "ok", "{}", running.out);
+    let in_effect = format!("the running proxy has {} in effect", file.display());
+    assert_eq!(
+        checks(&report, "configuration")[1]["sentence"],
+        in_effect,
+        "{}",
+        running.out
+    );
+
+    // When the file is changed, and not loaded.
+    let changed = text.replace("[sites]", "email = \"a@b.test\"\n[sites]");
+    proxy.file("Proxyfile", &changed);
+    let told = doctor(&file, &[]).await;
+    assert_eq!(told.code, 3, "{}", told.out);
+    let part = format!(
+        "\nwarn  configuration  the running proxy has another version of {}, which differs in email and issuers; run `proxy reload`\n",
+        file.display()
+    );
+    assert!(told.out.contains(&part), "{}", told.out);
 }
 
 #[tokio::test]
@@ -134,6 +153,46 @@ async fn a_wrong_address_in_dns_is_a_warning_where_the_ca_is_a_private_one() {
     let part = "A points to 192.0.2.5, which is not reachable on port 80 from here";
     assert!(told.out.contains(part), "{}", told.out);
     assert!(told.out.contains("\nok    ca"), "{}", told.out);
+    assert_eq!(told.code, 3, "{}", told.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_is_not_complete_is_a_warning() {
+    // Given a site whose own file lacks the intermediate.
+    let intermediate = TestCa::root("test").intermediate("an intermediate");
+    let (leaf, key) = intermediate.loopback();
+    let setup = ProxySetup::new().addresses_by_file();
+    setup.file("cert.pem", &leaf.pem());
+    setup.file("key.pem", &key.serialize_pem());
+    let site =
+        "[sites.localhost]\nrespond = 204\ntls = { cert = \"cert.pem\", key = \"key.pem\" }\n";
+    let text = proxyfile(&setup, site);
+    let file = setup.file("Proxyfile", &text);
+    let proxy = setup.proxyfile(&text).start().await;
+    let told = doctor(&file, &[]).await;
+    let part = "\nwarn  handshake      its chain is incomplete: the certificate of CN=an intermediate is missing";
+    assert!(told.out.contains(part), "{}", told.out);
+    assert_eq!(told.code, 3, "{}", told.out);
+    drop(proxy);
+}
+
+#[tokio::test]
+async fn a_low_limit_of_open_files_is_a_warning() {
+    let setup = ProxySetup::new();
+    let file = setup.file(
+        "Proxyfile",
+        &proxyfile(&setup, "[sites]\nlocalhost = { respond = 204 }\n"),
+    );
+    let script = "ulimit -n 400 && exec \"$0\" doctor --config \"$1\"";
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", script, env!("CARGO_BIN_EXE_proxy")])
+        .arg(file);
+    let output: Output = limited.env_remove("PROXY_STORAGE").output().await.unwrap();
+    let told = Outcome::from(output);
+    let part = "\nwarn  open files     the limit of open files allows ";
+    assert!(told.out.contains(part), "{} {}", told.out, told.err);
+    assert!(told.out.contains("LimitNOFILE="), "{}", told.out);
     assert_eq!(told.code, 3, "{}", told.out);
 }
 

@@ -77,6 +77,17 @@ impl Scene {
         self.config.preflight.trial = Some(Trial { own });
     }
 
+    /// Gives the name other backends: the value of its site in a Proxyfile.
+    pub(super) fn forward_to(&mut self, site: &str) {
+        let text = format!(
+            "storage = \"{}\"\n[sites]\n\"{NAME}\" = {site}\n",
+            self.config.storage
+        );
+        let path = std::path::Path::new("Proxyfile");
+        let other = Config::from_proxyfile(path, &text, &Flags::default());
+        self.config.sites = other.unwrap().sites;
+    }
+
     pub(super) fn http(&self) -> SocketAddr {
         self.config.listen.http[0].address
     }
@@ -107,7 +118,8 @@ impl Scene {
 /// Returns what a running proxy finds.
 pub(super) async fn check(app: &App, names: &[&str]) -> CheckReport {
     let (asker, report) = oneshot::channel();
-    app.check(names.iter().map(|name| (*name).to_owned()).collect(), asker);
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    app.check(names, None, asker);
     tokio::time::timeout(std::time::Duration::from_secs(25), report)
         .await
         .expect("the checks are bounded in time")
