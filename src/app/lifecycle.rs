@@ -1,6 +1,6 @@
 //! The life of one running proxy: start, reload and stop.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -207,24 +207,25 @@ impl App {
             let draft = Draft::build(config, &shared, system, running)?;
             Ok((draft, changes))
         });
-        let (draft, changes) = drafting.await?;
+        let (draft, mut changes) = drafting.await?;
         let (issuance, config) = (&draft.built.issuance, &draft.built.config);
         issuance.open(config, Some(&self.built.config)).await?;
         let (listen, tls) = (draft.built.listen(), &draft.built.routing.tls);
         let acceptor = self.listeners.next_acceptor(listen, tls)?;
-        self.apply(draft, acceptor).await;
+        changes.certificates = self.apply(draft, acceptor).await;
         Ok(changes)
     }
 
-    /// Makes a draft take effect. No step of it can fail. Certificates come first, then the requests for them.
-    async fn apply(&mut self, draft: Draft, acceptor: tls::Acceptor) {
+    /// Makes a draft take effect. No step of it can fail. Certificates come first, then the requests for them. Returns the files
+    /// that have another certificate than before.
+    async fn apply(&mut self, draft: Draft, acceptor: tls::Acceptor) -> Vec<PathBuf> {
         let Draft {
             built,
             pairs,
             listeners,
             watched,
         } = draft;
-        self.pairs.replace(pairs).await;
+        let changed = self.pairs.replace(pairs).await;
         self.problem_watch.replace(watched);
         self.manager.reload(built.issuance.rules());
         let open = listeners.listeners();
@@ -240,6 +241,8 @@ impl App {
         let drain_timeout = built.config.limits.drain_timeout;
         let upstreams = &self.shared.context.tasks;
         let former = &self.built.routing;
+        self.built = Arc::new(built);
+        changed
         former.close_removed(&built.routing, drain_timeout, upstreams);
     }
 

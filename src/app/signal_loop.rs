@@ -357,13 +357,15 @@ fn reloaded(file: String, sites: usize, changes: ConfigChanges) -> Reloaded {
         sites,
         added: changes.added,
         removed: changes.removed,
-        changed: sites_changed.chain(settings).collect(),
+        changed: sites_changed.chain(settings).chain(certificates).collect(),
     }
 }
 
 /// Returns the line that tells a supervisor, or a test, that all listeners accept.
 fn ready_line(app: &App) -> String {
     let BoundListeners { http, https } = app.listeners();
+    let certificates = changes.certificates.into_iter();
+    let certificates = certificates.map(|file| format!("certificate in {}", file.display()));
     let addresses = |listeners: &[BoundListener]| {
         let addresses = listeners
             .iter()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +30,8 @@ struct Pair {
     files: TlsFiles,
     sites: Vec<HostPattern>,
     certificate: Arc<Certificate>,
+    /// What clients may not like about it.
+    flaws: Vec<Flaw>,
     /// State of the files when they were last read, even if they could not be used.
     seen: [Option<Stamp>; 2],
 }
@@ -43,7 +45,7 @@ struct Stamp {
 }
 
 impl FilePairs {
-    /// Reads all pairs. An expired certificate is served with a warning: the operator may have nothing better. Blocks.
+    /// Reads all pairs. An expired certificate is served: the operator may have nothing better. Blocks.
     pub(in crate::app) fn read(sites: &[SiteConfig]) -> Result<Self, Error> {
         let mut by_files: HashMap<&TlsFiles, Vec<HostPattern>> = HashMap::new();
         for site in sites {
@@ -56,8 +58,10 @@ impl FilePairs {
         for (files, sites) in by_files {
             // Taken before the files are read, so that a write in between is noticed at the next check.
             let seen = stamps(files);
+            let (certificate, flaws) = read_pair(files, &sites)?;
             pairs.push(Pair {
-                certificate: Arc::new(read_pair(files, &sites)?),
+                certificate: Arc::new(certificate),
+                flaws,
                 files: files.clone(),
                 sites,
                 seen,
@@ -70,6 +74,7 @@ impl FilePairs {
     pub(in crate::app) fn serve(self, cache: Arc<CertCache>, tasks: &Tasks) -> ServedPairs {
         for pair in &self.pairs {
             pair.pin(&cache);
+            pair.log_flaws();
         }
         let (successors, inbox) = mpsc::unbounded_channel();
         let watcher = Watcher {
@@ -89,18 +94,19 @@ impl FilePairs {
 /// Pairs that are served and watched for changes.
 #[derive(Debug)]
 pub(in crate::app) struct ServedPairs {
-    successors: mpsc::UnboundedSender<(FilePairs, oneshot::Sender<()>)>,
+    successors: mpsc::UnboundedSender<(FilePairs, oneshot::Sender<Vec<PathBuf>>)>,
 }
 
 impl ServedPairs {
     /// Serves `pairs` instead, and returns once they are served. Sites without a pair get their certificates from elsewhere from
-    /// then on.
-    pub(in crate::app) async fn replace(&self, pairs: FilePairs) {
-        let (done, is_done) = oneshot::channel();
+    /// then on. Returns the files that have another certificate than before.
+    pub(in crate::app) async fn replace(&self, pairs: FilePairs) -> Vec<PathBuf> {
+        let (done, changed) = oneshot::channel();
         // The watcher ends only when the process stops.
-        if self.successors.send((pairs, done)).is_ok() {
-            let _ = is_done.await;
+        if self.successors.send((pairs, done)).is_err() {
+            return Vec::new();
         }
+        changed.await.unwrap_or_default()
     }
 }
 
@@ -108,7 +114,7 @@ impl ServedPairs {
 struct Watcher {
     served: FilePairs,
     cache: Arc<CertCache>,
-    inbox: mpsc::UnboundedReceiver<(FilePairs, oneshot::Sender<()>)>,
+    inbox: mpsc::UnboundedReceiver<(FilePairs, oneshot::Sender<Vec<PathBuf>>)>,
 }
 
 impl Watcher {
@@ -120,8 +126,8 @@ impl Watcher {
                 () = shutdown.requested() => return,
                 successor = self.inbox.recv() => match successor {
                     Some((pairs, done)) => {
-                        self.replace(pairs);
-                        let _ = done.send(());
+                        let changed = self.replace(pairs);
+                        let _ = done.send(changed);
                         continue;
                     }
                     None => return,
@@ -140,16 +146,26 @@ impl Watcher {
         }
     }
 
-    fn replace(&mut self, pairs: FilePairs) {
+    fn replace(&mut self, pairs: FilePairs) -> Vec<PathBuf> {
+        let mut changed = Vec::new();
         for pair in &pairs.pairs {
             pair.pin(&self.cache);
+            let mut former = self.served.pairs.iter();
+            let former = former.find(|former| former.files == pair.files);
+            let leaf = former.map(|former| former.certificate.leaf());
+            if leaf != Some(pair.certificate.leaf()) {
+                pair.log_flaws();
+                changed.extend(leaf.map(|_| pair.files.cert.clone()));
+            }
         }
+        changed.sort();
         let former = std::mem::replace(&mut self.served, pairs);
         for site in former.sites() {
             if self.served.sites().all(|kept| kept != site) {
                 self.cache.unpin(site);
             }
         }
+        changed
     }
 
     fn check(&mut self) {
@@ -184,8 +200,10 @@ impl Pair {
     /// Reads the pair again and serves it, if it can be used for all of its sites.
     fn reload(&mut self, cache: &CertCache) -> Result<&Certificate, Error> {
         self.seen = stamps(&self.files);
-        self.certificate = Arc::new(read_pair(&self.files, &self.sites)?);
+        let (certificate, flaws) = read_pair(&self.files, &self.sites)?;
+        (self.certificate, self.flaws) = (Arc::new(certificate), flaws);
         self.pin(cache);
+        self.log_flaws();
         Ok(&self.certificate)
     }
 
@@ -194,14 +212,41 @@ impl Pair {
             cache.pin(site, Arc::clone(&self.certificate));
         }
     }
+
+    /// Logs what clients may not like. Called when the certificate begins to be served.
+    fn log_flaws(&self) {
+        let file = self.files.cert.display();
+        for flaw in &self.flaws {
+            let cure = match flaw {
+                Flaw::LeftOut { .. } => {
+                    info!(%file, reason = %flaw, "certificate left out of a chain");
+                    continue;
+                }
+                Flaw::MissingIssuer { .. } => {
+                    "; append it to the file, unless it is a root that clients trust"
+                }
+                Flaw::MustStaple | Flaw::CommonNameOnly => "",
+            };
+            if flaw.concerns_clients() {
+                let reason = format!("{flaw}{cure}");
+                warn!(%file, reason, "certificate is served, but clients may reject it");
+            }
+        }
+        let now = SystemTime::now();
+        let mut sites = self.sites.iter();
+        let late = sites.find_map(|site| self.certificate.verify_for(site, now).err());
+        if let Some(error) = late {
+            warn!(%file, %error, "certificate is served, but clients will reject it");
+        }
+    }
 }
 
 fn stamps(files: &TlsFiles) -> [Option<Stamp>; 2] {
     [&files.cert, &files.key].map(|path| Stamp::of(path))
 }
 
-/// Reads a pair that must be usable for all of the sites.
-fn read_pair(files: &TlsFiles, sites: &[HostPattern]) -> Result<Certificate, Error> {
+/// Reads a pair that must be usable for all of the sites, apart from the time. Returns it with its flaws.
+fn read_pair(files: &TlsFiles, sites: &[HostPattern]) -> Result<(Certificate, Vec<Flaw>), Error> {
     let unusable = |site: &HostPattern, source| Error::Certificate {
         site: site.clone(),
         path: files.cert.clone(),
@@ -210,37 +255,13 @@ fn read_pair(files: &TlsFiles, sites: &[HostPattern]) -> Result<Certificate, Err
     let (chain, key) = (read(&files.cert)?, read(&files.key)?);
     let pair = Certificate::read_pair(&chain, &key);
     let pair = pair.map_err(|source| unusable(&sites[0], source))?;
-    let certificate = pair.certificate;
-    for flaw in pair.flaws {
-        let cure = match flaw {
-            Flaw::LeftOut { .. } => {
-                info!(file = %files.cert.display(), reason = %flaw, "certificate left out of a chain");
-                continue;
-            }
-            Flaw::MissingIssuer { .. } => {
-                "; append it to the file, unless it is a root that clients trust"
-            }
-            Flaw::MustStaple | Flaw::CommonNameOnly => "",
-        };
-        if flaw.concerns_clients() {
-            let reason = format!("{flaw}{cure}");
-            warn!(file = %files.cert.display(), reason, "certificate is served, but clients may reject it");
-        }
-    }
-    let mut late = None;
     for site in sites {
-        match certificate.verify_for(site, SystemTime::now()) {
-            Ok(()) => (),
-            Err(error @ (CertificateError::Expired(_) | CertificateError::NotYetValid(_))) => {
-                late = Some(error);
-            }
+        match pair.certificate.verify_for(site, SystemTime::now()) {
+            Ok(()) | Err(CertificateError::Expired(_) | CertificateError::NotYetValid(_)) => {}
             Err(source) => return Err(unusable(site, source)),
         }
     }
-    if let Some(error) = late {
-        warn!(file = %files.cert.display(), %error, "certificate is served, but clients will reject it");
-    }
-    Ok(certificate)
+    Ok((pair.certificate, pair.flaws))
 }
 
 impl Stamp {

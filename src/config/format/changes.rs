@@ -1,6 +1,7 @@
 //! The differences between two configurations, by the keys that `proxy explain` lists.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use toml::{Table, Value};
 
@@ -18,6 +19,8 @@ pub struct ConfigChanges {
     pub changed: Vec<SiteChange>,
     /// Other settings than those of sites.
     pub settings: Vec<SettingChange>,
+    /// Files of the operator that hold another certificate than before. Only a running proxy can tell.
+    pub certificates: Vec<PathBuf>,
 }
 
 /// A site with other settings than before.
@@ -58,7 +61,7 @@ impl ConfigChanges {
             added,
             removed,
             changed: changed.collect(),
-            settings: Vec::new(),
+            ..Self::default()
         };
         let (former, listed) = (settings(former), settings(listed));
         let mut keys: Vec<_> = former.iter().chain(&listed).map(|(key, _)| key).collect();
@@ -207,7 +210,7 @@ mod tests {
                 name: "c.test".to_owned(),
                 keys: vec!["request-timeout".to_owned(), "upstream".to_owned()],
             }],
-            settings: Vec::new(),
+            ..ConfigChanges::default()
         };
         assert_eq!(changes, expected);
         assert!(ConfigChanges::between(&after, &after).is_empty());

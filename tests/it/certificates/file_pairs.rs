@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use rustix::process::Signal;
+
+use crate::harness::admin::run;
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::Client;
@@ -94,6 +97,33 @@ async fn an_incomplete_chain_is_a_warning_with_its_cure() {
     let line = proxy.logged("its chain is incomplete").await;
     let cure = "CN=an intermediate is missing; append it to the file";
     assert!(line.contains("WARN") && line.contains(cure), "{line}");
+
+    // A reload that leaves the file as it is says nothing of it again.
+    proxy.reload_by(|proxy| proxy.signal(Signal::HUP)).await;
+    let log = proxy.log();
+    assert_eq!(log.matches("its chain is incomplete").count(), 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_names_the_files_that_have_another_certificate() {
+    let ca = TestCa::root("test");
+    let setup = ProxySetup::new();
+    let (cert, key) = pair(&ca);
+    setup.file("cert.pem", &cert);
+    setup.file("key.pem", &key);
+    let proxy = start(setup).await;
+    // The proxy also looks by itself every two seconds, and may be faster than one of the reloads.
+    for _ in 0..10 {
+        let (cert, key) = pair(&ca);
+        proxy.file("cert.pem", &cert);
+        proxy.file("key.pem", &key);
+        let told = run(&proxy.data(), &["reload"]).await;
+        assert_eq!(told.code, 0, "{}", told.err);
+        if told.out.contains("\nchanged  certificate in ") && told.out.contains("/cert.pem\n") {
+            return;
+        }
+    }
+    panic!("no reload has told the new certificate: {}", proxy.log());
 }
 
 fn write(path: &Path, text: &str) {
