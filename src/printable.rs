@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::io::IsTerminal;
 
 /// Most characters of a peer's text that a sentence quotes.
 const QUOTED: usize = 160;
@@ -28,6 +29,15 @@ const BEFORE_SENTENCE: [&str; 4] = [
     "error\u{1b}[0m\u{1b}[2m=\u{1b}[0m",
     "reason\u{1b}[0m\u{1b}[2m=\u{1b}[0m",
 ];
+
+/// `true` if colours may be written to `stream`: it is a terminal, and neither `NO_COLOR` (no-color.org) nor `TERM=dumb` turns
+/// them off.
+#[must_use]
+pub fn takes_colours(stream: &impl IsTerminal) -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !is_dumb() && !is_set("NO_COLOR")
+}
 
 /// Returns an error as one sentence, with the causes that it does not name itself.
 #[must_use]

@@ -18,6 +18,9 @@ pub enum Error {
     /// The runtime or its signal handlers cannot be set up.
     #[error("the runtime cannot be started: {0}")]
     Runtime(std::io::Error),
+    /// The log has the error.
+    #[error("the log says why the proxy does not run")]
+    Logged,
     /// The configuration is not valid.
     #[error("{0}")]
     Config(#[from] config::Error),

@@ -237,13 +237,12 @@ impl App {
         self.current_router
             .replace(&built.routing.router, built.access_log.as_ref());
         self.listeners.replace(listen, listeners);
-        self.built = Arc::new(built);
         let drain_timeout = built.config.limits.drain_timeout;
         let upstreams = &self.shared.context.tasks;
         let former = &self.built.routing;
+        former.close_removed(&built.routing, drain_timeout, upstreams);
         self.built = Arc::new(built);
         changed
-        former.close_removed(&built.routing, drain_timeout, upstreams);
     }
 
     /// Checks what must hold for `names`, beside everything else, and tells `asker`. The `file` is that of the configuration.
@@ -272,9 +271,9 @@ impl App {
             running: Some(RunningProxy {
                 manager: self.manager.clone(),
                 listeners: listeners.to_vec(),
+                file: file.cloned(),
             }),
         });
-                file: file.cloned(),
         self.examine(asker, async move { Ok(doctor?.run(&names).await) });
     }
 

@@ -30,6 +30,7 @@ pub use certificates::{Imported, import};
 pub use error::Error;
 pub use lifecycle::App;
 pub use offline::{open_operations, open_revocation};
+pub use process::logging::error_lines;
 pub use process::privileges::PrivilegeError;
 pub use signal_loop::run;
 pub use standalone::{check_standalone, rehearse_standalone};

@@ -36,7 +36,17 @@ pub fn run(config: &Config, file: Option<&ConfigFile>, inherited: Inherited) -> 
         log: &log,
         binary: own_binary().map_err(Error::Runtime)?,
     };
+    let predecessor = inherited.predecessor();
     let outcome = runtime.block_on(serve(config, &process, inherited));
+    let outcome = outcome.map_err(|error| {
+        // A waiting predecessor logs the error. People are told it in plain words.
+        if predecessor.waits() || !log.is_for_programs() {
+            return error;
+        }
+        let reasons = with_causes(&error).replace('\n', "; ");
+        error!(target: WHOLE, error = %reasons, "the proxy does not run");
+        Error::Logged
+    });
     // Does not wait for blocking tasks, such as a slow name resolution.
     runtime.shutdown_background();
     log.finish();
@@ -73,6 +83,8 @@ async fn serve(config: &Config, process: &Process<'_>, inherited: Inherited) -> 
     // Before the start: until they are handled, the signals end the process.
     let signals = Signals::handle().map_err(Error::Runtime)?;
     let predecessor = inherited.predecessor();
+    // Before the start, too: a change during it must be noticed.
+    let watch = FileWatch::new(process.watched_files(config).await).await;
     let mut app = App::start(config, inherited).await?;
     app.start_watchdog();
     tell_ready(&app, &predecessor).await;
@@ -83,8 +95,6 @@ async fn serve(config: &Config, process: &Process<'_>, inherited: Inherited) -> 
         jobs: VecDeque::new(),
         examinations: Vec::new(),
         must_reopen: false,
-    // Before the start, too: a change during it must be noticed.
-    let watch = FileWatch::new(process.watched_files(config).await).await;
     };
     let end = until_end(&mut app, process, &mut requests).await;
     let Requests {
@@ -115,8 +125,10 @@ async fn serve(config: &Config, process: &Process<'_>, inherited: Inherited) -> 
 /// Tells everybody who waits for it that all listeners accept.
 async fn tell_ready(app: &App, predecessor: &Predecessor) {
     let ready_line = ready_line(app);
-    // Not here: a standard output that nobody reads would block this thread.
-    spawn_blocking(move || write_ready_line(&ready_line));
+    if !logging::journal_reads(std::io::stdout()) {
+        // Not here: a standard output that nobody reads would block this thread.
+        spawn_blocking(move || write_ready_line(&ready_line));
+    }
     if predecessor.waits() {
         // It tells the service manager, too, which does not believe this process yet.
         predecessor.tell_ready();
@@ -220,6 +232,9 @@ async fn until_end(app: &mut App, process: &Process<'_>, requests: &mut Requests
             }
             continue;
         };
+        if matches!(job, Job::Reload(_)) {
+            requests.watch.note_read().await;
+        }
         let end = {
             let mut working = pin!(carry_out(job, app, process));
             loop {
@@ -232,9 +247,6 @@ async fn until_end(app: &mut App, process: &Process<'_>, requests: &mut Requests
             }
         };
         if let Some(end) = end {
-        if matches!(job, Job::Reload(_)) {
-            requests.watch.note_read().await;
-        }
             return end;
         }
         let watched = process.watched_files(app.config()).await;
@@ -352,6 +364,8 @@ fn reloaded(file: String, sites: usize, changes: ConfigChanges) -> Reloaded {
             None => setting.key,
         }
     });
+    let certificates = changes.certificates.into_iter();
+    let certificates = certificates.map(|file| format!("certificate in {}", file.display()));
     Reloaded {
         file,
         sites,
@@ -364,8 +378,6 @@ fn reloaded(file: String, sites: usize, changes: ConfigChanges) -> Reloaded {
 /// Returns the line that tells a supervisor, or a test, that all listeners accept.
 fn ready_line(app: &App) -> String {
     let BoundListeners { http, https } = app.listeners();
-    let certificates = changes.certificates.into_iter();
-    let certificates = certificates.map(|file| format!("certificate in {}", file.display()));
     let addresses = |listeners: &[BoundListener]| {
         let addresses = listeners
             .iter()

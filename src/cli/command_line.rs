@@ -20,7 +20,7 @@ use super::stop::Stop;
 use super::trust::{self, Trust};
 use super::upgrade::Upgrade;
 use super::{check, explain, hash_password, missing_command};
-use crate::app::Predecessor;
+use crate::app::{self, Predecessor};
 use crate::non_blocking_writer::NonBlockingWriter;
 use crate::printable::with_causes;
 
@@ -87,7 +87,8 @@ enum Command {
     Man(ManPages),
 }
 
-/// Runs the command in the arguments of the process. `predecessor` is told its errors, too.
+/// Runs the command in the arguments of the process. A waiting `predecessor` is told its errors, and logs them. Otherwise, they
+/// go to standard error.
 #[must_use]
 pub fn main(mut predecessor: Predecessor, start: Start) -> ExitCode {
     // An error that nobody reads must not keep the process from its end.
@@ -100,8 +101,10 @@ pub fn main(mut predecessor: Predecessor, start: Start) -> ExitCode {
         err: &mut errors,
     };
     let code = run_with(std::env::args_os(), streams, start);
-    let _ = predecessor.write_all(&errors);
-    let _ = err.clone().write_all(&errors);
+    if !predecessor.waits() || predecessor.write_all(&errors).is_err() {
+        let errors = String::from_utf8_lossy(&errors);
+        let _ = err.clone().write_all(app::error_lines(&errors).as_bytes());
+    }
     err.finish();
     code
 }
@@ -159,7 +162,7 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
 /// `proxy run`, and `proxy` without a subcommand.
 fn run(source: Source, start: Start) -> Result<(), Failure> {
     let loaded = source.load()?;
-    start(loaded.config, loaded.file).map_err(Failure::Failed)
+    start(loaded.config, loaded.file).map_err(Failure::of_start)
 }
 
 /// Writes help and version to standard output, and usage errors to standard error. `first` is the first argument.

@@ -66,7 +66,7 @@ pub(super) fn execute(demo: Demo, out: &mut dyn Write, start: Start) -> Result<(
         config.storage = config.storage.join("demo");
     }
     write_instructions(&config, [http, https], out)?;
-    start(config, None).map_err(Failure::Failed)
+    start(config, None).map_err(Failure::of_start)
 }
 
 /// Checks that an address is free. Replaces port 0 by a free port, so that it can be printed.

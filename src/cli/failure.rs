@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use crate::app;
 use crate::config::{Config, ConfigFile};
 
 /// Runs the proxy with a configuration, and the file that it came from if there is one, until it has drained.
@@ -42,6 +43,14 @@ impl<E: CommandError> From<E> for Failure {
 }
 
 impl Failure {
+    /// The proxy does not run for this reason.
+    pub(super) fn of_start(error: Box<dyn Error>) -> Self {
+        match error.downcast_ref() {
+            Some(app::Error::Logged) => Self::Told(1),
+            _ => Self::Failed(error),
+        }
+    }
+
     /// Returns the exit code of the process.
     pub(super) fn exit_code(&self) -> u8 {
         match self {

@@ -200,8 +200,8 @@ mod operation {
         mod listeners;
         mod swaps;
         mod upstreams;
-    }
         mod watched_files;
+    }
     mod upgrade {
         mod challenges;
         mod failures;
@@ -212,6 +212,7 @@ mod operation {
     }
     mod admin_socket;
     mod figures;
+    mod log;
     mod metrics;
     mod monitoring;
     mod problems;

@@ -15,7 +15,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::{LogFormat, LogOptions};
 use crate::non_blocking_writer::NonBlockingWriter;
-use crate::printable::{short_line, single_line};
+use crate::printable::{short_line, single_line, takes_colours};
 
 /// Target of events whose line stays whole, however long it is: it tells everything that an operator has to correct.
 pub(in crate::app) const WHOLE: &str = concat!(env!("CARGO_CRATE_NAME"), "::whole");
@@ -25,12 +25,18 @@ pub(in crate::app) const WHOLE: &str = concat!(env!("CARGO_CRATE_NAME"), "::whol
 pub(in crate::app) struct Log {
     filter: reload::Handle<Targets, Registry>,
     lines: NonBlockingWriter,
+    is_for_programs: bool,
 }
 
 impl Log {
     pub(in crate::app) fn set_level(&self, level: Level) {
         // Fails only if another log was installed before, as in tests.
         let _ = self.filter.reload(filter(level));
+    }
+
+    /// `true` if a program reads the lines: the journal, or one that takes JSON.
+    pub(in crate::app) fn is_for_programs(&self) -> bool {
+        self.is_for_programs
     }
 
     /// Waits until the last lines are written, but not long.
@@ -101,11 +107,29 @@ fn priority(level: Level) -> &'static str {
     }
 }
 
-/// `true` if `stream`, the value of JOURNAL_STREAM, names this standard error, and the journal reads it therefore (systemd.exec(5)).
-fn is_journal(stream: Option<&str>, error: impl AsFd) -> bool {
+/// `true` if the journal reads this output.
+pub(in crate::app) fn journal_reads(output: impl AsFd) -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    is_journal(stream.as_deref(), output)
+}
+
+/// Returns the lines about a failed command as standard error gets them: with their priority if the journal reads them.
+#[must_use]
+pub fn error_lines(text: &str) -> String {
+    if !journal_reads(io::stderr()) {
+        return text.to_owned();
+    }
+    let priority = priority(Level::ERROR);
+    text.lines()
+        .map(|line| format!("{priority}{line}\n"))
+        .collect()
+}
+
+/// `true` if `stream`, the value of JOURNAL_STREAM, names this output, and the journal reads it therefore (systemd.exec(5)).
+fn is_journal(stream: Option<&str>, output: impl AsFd) -> bool {
     let named = stream.and_then(|stream| stream.split_once(':'));
     let named = named.and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
-    let found = fstat(error).map(|found| (found.st_dev, found.st_ino));
+    let found = fstat(output).map(|found| (found.st_dev, found.st_ino));
     named.is_some_and(|named| found == Ok(named))
 }
 
@@ -132,8 +156,7 @@ pub(in crate::app) fn start(options: &LogOptions) -> io::Result<Log> {
             "lines of the log were lost: standard error was not read"
         );
     })?;
-    let stream = std::env::var("JOURNAL_STREAM").ok();
-    let has_priorities = is_journal(stream.as_deref(), io::stderr());
+    let has_priorities = journal_reads(io::stderr());
     let writer = SingleLines {
         writer: lines.clone(),
         has_priorities,
@@ -145,9 +168,7 @@ pub(in crate::app) fn start(options: &LogOptions) -> io::Result<Log> {
     let layer = match options.format {
         // The journal has the time of each line, and its level.
         LogFormat::Text if has_priorities => layer.without_time().with_ansi(false).boxed(),
-        LogFormat::Text => layer
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .boxed(),
+        LogFormat::Text => layer.with_ansi(takes_colours(&io::stderr())).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     let (filter, handle) = reload::Layer::new(filter(options.level));
@@ -168,6 +189,7 @@ pub(in crate::app) fn start(options: &LogOptions) -> io::Result<Log> {
     Ok(Log {
         filter: handle,
         lines,
+        is_for_programs: has_priorities || options.format == LogFormat::Json,
     })
 }
 

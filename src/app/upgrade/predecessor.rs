@@ -18,7 +18,8 @@ impl Predecessor {
     }
 
     /// `true` if a process is waiting.
-    pub(in crate::app) fn waits(&self) -> bool {
+    #[must_use]
+    pub fn waits(&self) -> bool {
         self.0.is_some()
     }
 

@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use rustix::termios::tcgetwinsize;
 
+use crate::printable::takes_colours;
+
 /// Facts about standard output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terminal {
@@ -12,14 +14,11 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Looks at standard output. `NO_COLOR` (no-color.org) and `TERM=dumb` turn colours off.
+    /// Looks at standard output.
     pub(super) fn of_stdout() -> Self {
-        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let is_terminal = io::stdout().is_terminal();
         Self {
-            is_terminal,
-            has_colour: is_terminal && !is_dumb && !is_set("NO_COLOR"),
+            is_terminal: io::stdout().is_terminal(),
+            has_colour: takes_colours(&io::stdout()),
         }
     }
 

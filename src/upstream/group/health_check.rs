@@ -14,6 +14,7 @@ use super::settings::UpstreamSettings;
 use crate::backoff::spread;
 use crate::name::HostName;
 use crate::per_worker::CachePadded;
+use crate::printable::with_causes;
 use crate::upstream::address::Address;
 use crate::upstream::backend::{HealthState, InFlight, Lane};
 use crate::upstream::body::RequestBody;
@@ -150,9 +151,8 @@ impl HealthCheck {
             info!(backend = %self.address, "backend is up");
         } else {
             health_state.mark_down();
-            let error = outcome.err();
-            let error = error.as_ref().map(|error| error as &dyn std::error::Error);
-            warn!(backend = %self.address, error, "backend is down");
+            let error = outcome.err().map(|error| with_causes(&error));
+            warn!(backend = %self.address, error = error.map(tracing::field::display), "backend is down");
         }
     }
 

@@ -71,6 +71,11 @@ async fn a_proxyfile_with_mistakes_leaves_the_old_process() {
     let part = format!("metrics cannot be served on {taken}");
     fails(&mut proxy, &[], &[&part]).await;
     drop(listener);
+    // The log has each of them once, although both processes write to it.
+    let log = proxy.log();
+    for part in ["unknown key `emial`", &part] {
+        assert_eq!(log.matches(part).count(), 1, "{log}");
+    }
 
     // The way is free once the mistake is corrected.
     proxy.file("Proxyfile", SITE);

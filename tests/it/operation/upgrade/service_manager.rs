@@ -3,13 +3,13 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 
 use crate::harness::admin::run;
 use crate::harness::deadline::soon;
-use crate::harness::proxy::ProxySetup;
+use crate::harness::proxy::{ProxySetup, command};
 
 const SITE: &str = "[sites]\nlocalhost = { respond = { body = \"hello\" } }\n";
 
@@ -159,5 +159,58 @@ async fn the_journal_gets_a_priority_with_each_line_and_no_time() {
             }
         }
         assert!(lines.contains("<6>"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_gets_each_event_once_and_the_reason_of_a_failed_start_as_an_error() {
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = held.local_addr().unwrap();
+    let busy = format!("metrics = \"{taken}\"\n{SITE}");
+    for (text, format, part) in [
+        (SITE, "text", "INFO listening"),
+        ("emial = \"a\"\n[sites]\n", "text", "unknown key `emial`"),
+        (&*busy, "text", "metrics cannot be served on"),
+        (&*busy, "json", "metrics cannot be served on"),
+    ] {
+        // Given a proxy whose standard output and standard error are read by the journal.
+        let setup = ProxySetup::new();
+        let file = setup.file("Proxyfile", text);
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let meta = log.as_file().metadata().unwrap();
+        let mut starting = command();
+        starting
+            .args(["run", "--log-format", format, "--config"])
+            .arg(file)
+            .args(["--listen-http", &setup.http().to_string()])
+            .args(["--listen-https", &setup.https().to_string()])
+            .args(["--storage", &format!("file:{}", setup.data().display())])
+            .env("JOURNAL_STREAM", format!("{}:{}", meta.dev(), meta.ino()))
+            .stdout(log.as_file().try_clone().unwrap())
+            .stderr(log.as_file().try_clone().unwrap());
+        let mut child = starting.kill_on_drop(true).spawn().unwrap();
+        // When it has started, or has failed to.
+        let lines = || std::fs::read_to_string(log.path()).unwrap();
+        soon(async {
+            while !lines().contains(part) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let is_started = text == SITE;
+        if is_started {
+            let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
+            rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        }
+        let ended = soon(child.wait()).await.unwrap();
+        assert_eq!(ended.success(), is_started);
+        // Then that is one line, with its priority.
+        let lines = lines();
+        assert_eq!(lines.matches(part).count(), 1, "{lines}");
+        let line = lines.lines().find(|line| line.contains(part)).unwrap();
+        let priority = if is_started { "<6>" } else { "<3>" };
+        assert!(line.starts_with(priority), "{lines}");
+        assert!(!lines.contains("ready http="), "{lines}");
+        assert_eq!(format == "json", line[3..].starts_with('{'), "{line}");
     }
 }
