@@ -57,3 +57,42 @@ impl CertManager {
         endangered
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::cert_manager::tests::{CLIENT, World, name, site};
+
+    #[tokio::test]
+    async fn a_certificate_whose_renewal_fails_is_endangered_in_the_last_third_of_the_time_for_it()
+    {
+        // Certificates of 6000 s are renewed after 3000 s.
+        for (age, left, is_endangered) in [(5800, 200, true), (4500, 1500, false)] {
+            let world = World::new(Some(left));
+            *world.issuer.age.lock().unwrap() = age;
+            let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+            let wanted = name("www.example.org");
+            manager.certificate(&wanted, CLIENT).await.unwrap();
+            // When it cannot be renewed.
+            *world.issuer.validity.lock().unwrap() = None;
+            let _ = manager.renew_now(&wanted.clone().into()).await;
+
+            let endangered = manager.endangered().await;
+            let names: Vec<_> = endangered.iter().map(|it| it.name.to_string()).collect();
+            let expected: &[&str] = if is_endangered {
+                &["www.example.org"]
+            } else {
+                &[]
+            };
+            assert_eq!(names, expected, "{left} s are left: {endangered:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_due_is_not_endangered() {
+        let world = World::new(Some(6000));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let wanted = name("www.example.org");
+        manager.certificate(&wanted, CLIENT).await.unwrap();
+        assert!(manager.endangered().await.is_empty());
+    }
+}

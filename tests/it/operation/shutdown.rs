@@ -53,6 +53,25 @@ async fn a_running_request_is_answered_before_the_process_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_response_over_http_1_1_says_that_the_connection_is_closed() {
+    let (app, mut proxy, client) = start().await;
+    let client = client.alpn("http/1.1");
+    let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
+    let request = b"GET /gate HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    app.gate_reached().await;
+    proxy.signal(Signal::TERM);
+    proxy.logged("draining").await;
+    app.open_gate();
+    let mut response = String::new();
+    soon(stream.read_to_string(&mut response)).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    let head = response.to_ascii_lowercase();
+    assert!(head.contains("\r\nconnection: close\r\n"), "{response}");
+    assert!(proxy.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn idle_connections_are_closed_with_close_notify() {
     let mut proxy = ProxySetup::new().proxyfile(LONG_DRAIN).start().await;
     let mut idle = proxy
@@ -149,6 +168,20 @@ async fn a_second_signal_stops_at_once() {
     proxy.signal(Signal::TERM);
     assert!(proxy.ended().await.success());
     assert!(proxy.log().contains("stopped at once"), "{}", proxy.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_crosses_the_first_goaway_is_answered() {
+    let (_app, mut proxy, client) = start().await;
+    let stream = client.alpn("h2").connect(proxy.https(), "localhost").await;
+    let mut frames = Http2Frames::start(stream.unwrap(), &[]).await;
+    frames.get(1, "localhost", "/").await;
+    frames.next_of(HEADERS).await;
+    proxy.signal(Signal::TERM);
+    frames.next_of(GOAWAY).await;
+    frames.get(3, "localhost", "/").await;
+    assert_eq!(frames.next_of(HEADERS).await.stream, 3);
+    assert!(soon(proxy.ended()).await.success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
