@@ -10,7 +10,7 @@
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream --> http1       right tower: requests
 //! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  figures  tasks  trust  prometheus
-//! log_limit  log_groups  uninterrupted  non_blocking_writer  printable  listener_names  memory  hook_command
+//! log_limit  log_groups  uninterrupted  non_blocking_writer  printable  listener_names  memory  hook_command  traces
 //! ```
 //!
 //! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.
@@ -48,5 +48,6 @@ pub mod per_worker;
 pub mod printable;
 pub mod prometheus;
 pub mod tasks;
+pub mod traces;
 pub mod trust;
 pub mod uninterrupted;

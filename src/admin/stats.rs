@@ -13,6 +13,7 @@ use crate::certs::CertManager;
 use crate::certs::challenge::DnsUpdates;
 use crate::figures::ConnectionFigures;
 use crate::proxy::{CurrentRouter, RefusalCounters};
+use crate::traces::SpanCounts;
 
 /// The sources of statistics. Nothing is counted here: all numbers come from values that serve another purpose too.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct Stats {
     pub dns_updates: DnsUpdates,
     /// Counters of reloads.
     pub reloads: ReloadCounts,
+    /// Counters of exported spans.
+    pub spans: SpanCounts,
     /// The certificates.
     pub manager: CertManager,
 }

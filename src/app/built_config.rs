@@ -9,7 +9,8 @@ use super::routing::Routing;
 use super::shared_state::{SharedState, backend_resolver};
 use crate::config::Config;
 use crate::listener_names::ListenerNames;
-use crate::proxy::AccessLog;
+use crate::proxy::{AccessLog, RequestObserver};
+use crate::traces::Tracer;
 use crate::upstream::{SystemRoots, UpstreamContext};
 
 /// A configuration, and what was built from it.
@@ -21,6 +22,7 @@ pub(super) struct BuiltConfig {
     pub(super) routing: Routing,
     pub(super) issuance: IssuanceSetup,
     pub(super) access_log: Option<AccessLog>,
+    pub(super) tracer: Option<Tracer>,
 }
 
 /// A built configuration that is not in effect yet, with the parts that are handed over then. A draft that is dropped leaves no trace.
@@ -45,6 +47,11 @@ pub(super) enum Basis<'a> {
 }
 
 impl BuiltConfig {
+    /// Returns the observer of requests.
+    pub(super) fn observer(&self) -> RequestObserver {
+        RequestObserver::new(self.access_log.clone(), self.tracer.clone())
+    }
+
     /// Returns the part that listeners are built from.
     pub(super) fn listen(&self) -> ListenConfig<'_> {
         ListenConfig {
@@ -94,6 +101,10 @@ impl Draft {
             }
             _ => open_access_log(&config, shared)?,
         };
+        let tracer = match former {
+            Some(former) if former.config.tracing == config.tracing => former.tracer.clone(),
+            _ => start_tracer(&config, shared)?,
+        };
         let upstreams = routing.watched_upstreams(&config.sites);
         let watched = WatchedConfig::new(config.on_problem.as_ref(), upstreams);
         let watched = watched.map_err(Error::ProblemReceiver)?;
@@ -106,6 +117,7 @@ impl Draft {
                 routing,
                 issuance,
                 access_log,
+                tracer,
             },
             pairs,
             listeners,
@@ -135,6 +147,15 @@ fn open_access_log(config: &Config, shared: &SharedState) -> Result<Option<Acces
         target: options.target.clone(),
         source,
     })
+}
+
+fn start_tracer(config: &Config, shared: &SharedState) -> Result<Option<Tracer>, Error> {
+    let Some(options) = &config.tracing else {
+        return Ok(None);
+    };
+    let workers = shared.context.workers;
+    let tracer = Tracer::start(options, workers, &shared.logs, &shared.spans);
+    tracer.map(Some).map_err(Error::Tracing)
 }
 
 /// Reads all files that the configuration names, to find out whether it can take effect. Blocks.

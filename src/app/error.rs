@@ -51,6 +51,9 @@ pub enum Error {
         /// The system's error.
         source: std::io::Error,
     },
+    /// The client of the collector of traces cannot be set up.
+    #[error("the client for `tracing` cannot be set up: {0}")]
+    Tracing(reqwest::Error),
     /// An error page of a site cannot be read.
     #[error(transparent)]
     Page(#[from] PageError),

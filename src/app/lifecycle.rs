@@ -68,6 +68,7 @@ impl App {
         let mut config = Config {
             sites: Vec::new(),
             access_log: None,
+            tracing: None,
             on_problem: None,
             ..config.clone()
         };
@@ -98,7 +99,7 @@ impl App {
         let acceptor = first_acceptor(&shared, &built, &manager)?;
         let router = &built.routing.router;
         let current_router = CurrentRouter::new(router, shared.context.workers);
-        current_router.replace(router, built.access_log.as_ref());
+        current_router.replace(router, &built.observer());
         let open = listeners.listeners();
         shared.context.listen_addresses.set(open.addresses());
         let open_listeners = Arc::new(ArcSwap::from_pointee(open.statuses()));
@@ -235,7 +236,7 @@ impl App {
         let listen = built.listen();
         self.listeners.replace_servers(listen, acceptor, &listeners);
         self.current_router
-            .replace(&built.routing.router, built.access_log.as_ref());
+            .replace(&built.routing.router, &built.observer());
         self.listeners.replace(listen, listeners);
         let drain_timeout = built.config.limits.drain_timeout;
         let upstreams = &self.shared.context.tasks;

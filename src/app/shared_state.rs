@@ -14,6 +14,7 @@ use crate::figures::ConnectionFigures;
 use crate::proxy::RefusalCounters;
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
+use crate::traces::SpanCounts;
 use crate::upstream::{Resolver, UpstreamContext};
 
 /// Number of parsed certificates in memory.
@@ -31,11 +32,12 @@ pub(super) struct SharedState {
     pub(super) figures: ConnectionFigures,
     pub(super) dns_updates: DnsUpdates,
     pub(super) reloads: ReloadCounts,
+    pub(super) spans: SpanCounts,
     /// Tasks that manage certificates.
     pub(super) background: Tasks,
     /// Tasks that remove challenges from DNS and from storage.
     pub(super) records: Tasks,
-    /// Tasks that write access logs.
+    /// Tasks that write access logs and export traces.
     pub(super) logs: Tasks,
 }
 
@@ -64,6 +66,7 @@ impl SharedState {
             figures: ConnectionFigures::new(Workers::count()),
             dns_updates: DnsUpdates::default(),
             reloads: ReloadCounts::default(),
+            spans: SpanCounts::default(),
             background: Tasks::at_home(),
             records,
             logs: Tasks::at_home(),

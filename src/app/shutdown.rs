@@ -12,7 +12,7 @@ use crate::tasks::Tasks;
 const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the last responses of the admin socket.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time for the last lines of the access log to be written.
+/// Time for the last lines of the access log to be written, and for the last traces to be exported.
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How fast the clients have to leave.
@@ -41,7 +41,7 @@ pub(super) struct Shutdown {
     /// Removal of DNS records.
     pub(super) records: Tasks,
     pub(super) workers: Workers,
-    /// Writers of the access log.
+    /// Writers of the access log, and exporters of traces.
     pub(super) logs: Tasks,
 }
 

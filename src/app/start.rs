@@ -96,6 +96,7 @@ pub(super) fn stats(
         figures: shared.figures.clone(),
         dns_updates: shared.dns_updates.clone(),
         reloads: shared.reloads.clone(),
+        spans: shared.spans.clone(),
         manager: manager.clone(),
     }
 }

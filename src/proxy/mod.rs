@@ -18,9 +18,7 @@ mod websocket;
 pub use crate::upstream::{
     BodyError, ClientBody, ClientShare, Http1Body, Interims, ProgressTimeout, StreamBody,
 };
-pub use access_log::{
-    AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget, DirectResponse,
-};
+pub use access_log::{AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget};
 pub use body::Body;
 pub use compression::{Coding, CompressionOptions, MediaRange, MediaRangeError};
 pub use error::{Error, GuardRefusal, Reason, RefusalCounters, RejectedEarly, WorkerRefusals};
@@ -36,8 +34,8 @@ pub use header_changes::{
     ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges, HeaderSecret, frames_message,
 };
 pub use request::{
-    ClientCertificate, ClientIdentity, ClientPolicy, ConnInfo, PathPrefix, PlaceholderError,
-    PrefixError, TrustedProxies, checked_target,
+    ClientCertificate, ClientIdentity, ClientPolicy, ConnInfo, DirectResponse, PathPrefix,
+    PlaceholderError, PrefixError, RequestObserver, TrustedProxies, checked_target,
 };
 pub use respond::{MaintenanceOptions, PageError, Statuses};
 pub use routing::{

@@ -77,7 +77,7 @@ impl ProxyService {
         &self.refusals
     }
 
-    /// Routers by which the requests are routed, and the access log.
+    /// Routers by which the requests are routed, and what is kept of requests.
     #[must_use]
     pub fn current_router(&self) -> &Arc<CurrentRouter> {
         &self.router
@@ -86,9 +86,8 @@ impl ProxyService {
     /// Counts and logs a request that was refused before it reached the service.
     pub fn note_rejected_early(&self, conn: &ConnInfo, rejected: RejectedEarly) {
         self.refusals.count(rejected.reason);
-        if let Some(log) = self.router.current(self.worker).access_log() {
-            log.note_rejected_early(conn.client, rejected);
-        }
+        let router = self.router.current(self.worker);
+        router.observer().note_rejected_early(conn, rejected);
     }
 
     /// Responds to one request of the connection `conn`. Interim responses go to `interims`, if the client can take
@@ -116,10 +115,7 @@ impl ProxyService {
         let mut context = RequestContext::new(&request, conn, self.worker);
         context.join_cookies(&mut request);
         context.interims = interims;
-        context.entry = router.access_log().map(|log| {
-            let client = conn.client_addr(request.headers());
-            log.begin(&request, client)
-        });
+        context.observe(&request, router.observer());
         let expectation = expect_continue(&mut request, &context);
         let is_head = *request.method() == Method::HEAD;
         let mut response = match self.forward(request, &router, &mut context).await {
@@ -149,6 +145,7 @@ impl ProxyService {
         context: &mut RequestContext<'_>,
     ) -> Result<Response<Body>, Error> {
         context.read_head(&request, &self.options)?;
+        context.pass_trace_on(request.headers_mut());
         let site = router.site_for(context)?;
         let counted = site.figures.begin(context.worker);
         request.body_mut().count_in(counted.figures());
@@ -194,6 +191,9 @@ impl ProxyService {
         context: &mut RequestContext<'_>,
     ) -> Result<Response<Body>, Error> {
         let route = site.routes.route(context.target.path());
+        if let (Some(entry), Ok(route)) = (&mut context.entry, &route) {
+            entry.routed(route.prefix.as_str());
+        }
         let Some(guards) = site.guards_of(route.as_ref().ok().copied()) else {
             return self.handle(request, site, route?, None, context).await;
         };

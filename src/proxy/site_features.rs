@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
 
+use super::access_log::LogEntry;
 use super::body::Body;
 use super::compression::{self, Coding, CompressionOptions, Encoder};
 use super::request::{REQUEST_ID, RequestContext, RequestIds, request_id};
@@ -102,10 +103,8 @@ impl SiteFeatures {
         context: &mut RequestContext<'_>,
         ids: &RequestIds,
     ) -> CompressionWish {
-        if !self.is_logged
-            && let Some(mut entry) = context.entry.take()
-        {
-            entry.silence();
+        if !self.is_logged {
+            context.entry = context.entry.take().and_then(LogEntry::silenced);
         }
         if self.has_request_id {
             let given = request_id::from_trusted_peer(headers, context.conn);

@@ -68,18 +68,17 @@ impl DirectResponder {
         if let Some(reason) = reason {
             self.refusals.count(reason);
         }
-        if is_logged && let Some(log) = router.access_log() {
-            let sent = match *request.method() {
-                Method::HEAD => 0,
-                _ => response.body().size_hint().exact().unwrap_or_default(),
-            };
-            let sent = DirectResponse {
-                status: response.status(),
-                bytes: sent,
-                reason,
-            };
-            log.note(request, conn.client_addr(request.headers()), sent);
-        }
+        let bytes = match *request.method() {
+            Method::HEAD => 0,
+            _ => response.body().size_hint().exact().unwrap_or_default(),
+        };
+        let sent = DirectResponse {
+            status: response.status(),
+            bytes,
+            reason,
+            is_logged,
+        };
+        router.observer().note(request, conn, sent);
         if let Some(mut counted) = counted {
             counted.answered(response.status());
             response.body_mut().count(Some(counted));

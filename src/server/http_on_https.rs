@@ -84,14 +84,13 @@ impl HttpOnHttps<'_> {
         }
         let location = https_location(request, port).ok()?;
         let status = StatusCode::PERMANENT_REDIRECT;
-        if let Some(log) = current_router.access_log().filter(|_| site.is_logged()) {
-            let sent = DirectResponse {
-                status,
-                bytes: 0,
-                reason: None,
-            };
-            log.note(request, self.conn.client, sent);
-        }
+        let sent = DirectResponse {
+            status,
+            bytes: 0,
+            reason: None,
+            is_logged: site.is_logged(),
+        };
+        current_router.observer().note(request, self.conn, sent);
         site.figures.begin(self.http.worker()).answered(status);
         let mut response = Response::new(Full::default());
         *response.status_mut() = status;

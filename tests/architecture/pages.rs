@@ -10,7 +10,15 @@ use super::source::sources;
 const FOLDERS: [&str; 5] = ["benches/", "docker/", "docs/", "src/", "tests/"];
 
 /// Tables whose keys are names of the user's choice: sites, paths, users, header fields and statuses.
-const FREE_KEYS: [&str; 6] = ["sites", "routes", "users", "set", "add", "error-pages"];
+const FREE_KEYS: [&str; 7] = [
+    "sites",
+    "routes",
+    "users",
+    "set",
+    "add",
+    "error-pages",
+    "headers",
+];
 
 struct Page {
     path: PathBuf,

@@ -3,7 +3,7 @@
 use super::graph::Graph;
 
 /// For each room, the rooms that it may import. The ground is the eighteen rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 30] = [
+pub(crate) const EDGES: [(&str, &[&str]); 31] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
@@ -23,6 +23,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 30] = [
     ("uninterrupted", &[]),
     ("prometheus", &[]),
     ("figures", &["per_worker"]),
+    ("traces", &["backoff", "per_worker", "printable", "tasks"]),
     ("acme", &["backoff", "name", "pem", "printable", "trust"]),
     ("storage", &["name", "tasks"]),
     (
@@ -61,6 +62,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 30] = [
             "trust",
             "prometheus",
             "uninterrupted",
+            "traces",
         ],
     ),
     (
@@ -76,6 +78,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 30] = [
             "per_worker",
             "tasks",
             "prometheus",
+            "traces",
         ],
     ),
     (
@@ -109,6 +112,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 30] = [
             "tasks",
             "name",
             "uninterrupted",
+            "traces",
         ],
     ),
     // The option types that rooms define, and what they are made of.
@@ -127,6 +131,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 30] = [
             "name",
             "dns_client",
             "pem",
+            "traces",
         ],
     ),
     (
@@ -155,6 +160,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 30] = [
             "printable",
             "tasks",
             "prometheus",
+            "traces",
         ],
     ),
     // The built-in app of the demo runs on tracked tasks like all else; commands about a running

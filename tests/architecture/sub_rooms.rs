@@ -91,7 +91,7 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("websocket", &["error", "access_log", "request", "body"]),
             (
                 "site_features",
-                &["request", "compression", "body", "respond"],
+                &["access_log", "request", "compression", "body", "respond"],
             ),
             (
                 "routing",

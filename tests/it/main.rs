@@ -202,6 +202,12 @@ mod operation {
         mod upstreams;
         mod watched_files;
     }
+    mod tracing {
+        mod context;
+        mod export;
+        mod fixtures;
+        mod spans;
+    }
     mod upgrade {
         mod challenges;
         mod failures;

@@ -11,6 +11,7 @@ use super::metric_value::{number, seconds};
 use super::request_metrics::add_requests;
 use crate::admin::stats::Stats;
 use crate::prometheus::{Metric, Page};
+use crate::traces::SpanOutcome;
 
 /// Returns the page of this moment. Takes a while if there are many certificates.
 pub(in crate::admin) async fn metrics_page(stats: Arc<Stats>) -> Result<Page, JoinError> {
@@ -57,6 +58,14 @@ fn add_process(stats: &Stats, page: &mut Page) {
             "Reloads of the configuration since the start",
         ),
         reloads,
+    );
+    let spans = SpanOutcome::ALL.map(|outcome| {
+        let labels = vec![("result", outcome.word().to_owned())];
+        (labels, stats.spans.of(outcome))
+    });
+    page.counts(
+        Metric::new("proxy_trace_spans", "Spans by what became of them"),
+        spans,
     );
     let refusals = stats.refusals.counts();
     page.counts(

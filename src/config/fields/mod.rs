@@ -10,6 +10,7 @@ mod listener_fields;
 mod log_fields;
 mod problem_fields;
 mod site_fields;
+mod tracing_fields;
 mod upstream_fields;
 
 pub(crate) use certificate_fields::{
@@ -25,4 +26,5 @@ pub(crate) use problem_fields::problem_receiver;
 pub(crate) use site_fields::{
     client_auth, features, http_modes, redirect, site_features, tls_versions,
 };
+pub(crate) use tracing_fields::tracing;
 pub(crate) use upstream_fields::{health, share, upstream_options};

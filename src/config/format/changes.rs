@@ -83,6 +83,7 @@ impl ConfigChanges {
         for (key, is_same) in [
             ("dns", before.dns == after.dns),
             ("issuers", before.issuers == after.issuers),
+            ("tracing", before.tracing == after.tracing),
             ("upstreams", before.upstreams == after.upstreams),
         ] {
             changes.add_secret_change(key, is_same);

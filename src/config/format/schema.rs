@@ -56,6 +56,12 @@ fn kind(kind: &Kind) -> Map<String, Value> {
         Kind::False => one("const", false.into()),
         Kind::Text(_) | Kind::Duration => one("type", "string".into()),
         Kind::Number | Kind::Size => one("type", json!(["integer", "string"])),
+        Kind::Fraction => {
+            let mut schema = one("type", "number".into());
+            schema.insert("minimum".to_owned(), 0.into());
+            schema.insert("maximum".to_owned(), 1.into());
+            schema
+        }
         Kind::Choice(words) => one("enum", json!(words)),
         Kind::List(_, element) => {
             let mut schema = one("type", "array".into());

@@ -28,6 +28,8 @@ pub enum Kind {
     Text(&'static str),
     /// A number, with or without quotes.
     Number,
+    /// A number from 0 to 1.
+    Fraction,
     /// A string such as `30s`.
     Duration,
     /// A string such as `16k`, or a number of bytes.
@@ -85,6 +87,7 @@ impl Kind {
             Self::False => vec!["`false`".to_owned()],
             Self::Text(noun) => vec![(*noun).to_owned()],
             Self::Number => vec!["a number".to_owned()],
+            Self::Fraction => vec!["a number from 0 to 1".to_owned()],
             Self::Duration => vec!["a duration".to_owned()],
             Self::Size => vec!["a size".to_owned()],
             Self::Choice(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect(),

@@ -2,7 +2,7 @@
 
 use super::certificate_keys::{DNS, INTERNAL_CA, ISSUER};
 use super::key::Kind::{
-    self, AnyOf, Boolean, Choice, Duration, List, Map, Number, Size, Table, Text,
+    self, AnyOf, Boolean, Choice, Duration, Fraction, List, Map, Number, Size, Table, Text,
 };
 use super::key::{Key, keys};
 use super::site_keys::{COMPRESS, ERROR_PAGES, MIN_TLS, SITE_FORMS};
@@ -20,6 +20,8 @@ pub const PROXYFILE: &[Key] = keys! {
     "user": Text("a user"), r#""proxy""#;
     /// The address that serves metrics for Prometheus.
     "metrics": Text("an address"), r#""127.0.0.1:9100""#;
+    /// The collector of traces, which gets them over OTLP.
+    "tracing": AnyOf(&[Text("a URL"), Table(TRACING)]), r#""http://localhost:4318""#;
     /// Reloads when the Proxyfile or a file that it names has changed.
     "watch": Boolean, "true";
     /// The CAs, in the order in which they are tried.
@@ -123,6 +125,17 @@ const ACCESS_LOG: &[Key] = keys! {
     "format": Choice(&["json", "common", "combined"]), r#""json""#;
     /// Logs the query of each request.
     "query": Boolean, "true";
+};
+
+const TRACING: &[Key] = keys! {
+    /// The URL of the collector, to which `/v1/traces` is added.
+    required "endpoint": Text("a URL"), r#""http://localhost:4318""#;
+    /// The fraction of requests that are recorded, unless a trusted proxy in front has decided.
+    "sample": Fraction, "0.1";
+    /// Header fields for the collector, such as its access token.
+    "headers": Map(&Text("a string")), r#"{ Authorization = "env:COLLECTOR_TOKEN" }"#;
+    /// The name of the service in all traces.
+    "service-name": Text("a string"), r#""proxy""#;
 };
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::name::HostPattern;
 use crate::proxy::{AccessLogOptions, AccessLogTarget, HttpMode, SiteFeatureOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::tls::TlsVersion;
+use crate::traces::TraceOptions;
 use crate::upstream;
 
 use super::site::{CertificateSource, HeaderConfig, SiteConfig};
@@ -29,6 +30,8 @@ pub struct Config {
     pub user: Option<String>,
     /// Address of the metrics listener. `None` turns it off.
     pub metrics: Option<SocketAddr>,
+    /// Tracing of requests. `None` turns it off.
+    pub tracing: Option<TraceOptions>,
     /// Contact for the CA. Issuers without one of their own have a copy.
     pub email: Option<String>,
     /// Listeners of plain HTTP and HTTPS.
@@ -100,6 +103,7 @@ impl Config {
             admin: None,
             user: None,
             metrics: None,
+            tracing: None,
             email: None,
             listen: ListenOptions::default(),
             limits: Limits::default(),

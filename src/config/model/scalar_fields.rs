@@ -30,6 +30,7 @@ pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
         field!("admin", admin, path().optional()),
         field!("user", user, Codec::text(parse_user).optional()),
         field!("metrics", metrics, metrics.optional()),
+        field!("tracing", tracing, fields::tracing().optional()),
         field!("watch", watch, boolean()),
         field!("email", email, Codec::text(parse_email).optional()),
         field!("preflight", preflight.is_on, boolean()),

@@ -11,6 +11,7 @@ mod origin;
 mod problem;
 mod report;
 mod syntax;
+mod tracing_problem;
 
 pub(crate) use balancing_problem::{BalancingProblem, SHORTEST_KEY};
 pub use diagnostic::Diagnostic;
@@ -23,3 +24,4 @@ pub(crate) use listener_problem::ListenerProblem;
 pub use origin::{Origin, Origins};
 pub(crate) use problem::Problem;
 pub(crate) use report::Report;
+pub(crate) use tracing_problem::TracingProblem;

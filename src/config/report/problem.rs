@@ -12,6 +12,7 @@ use super::dns_challenge_problem::DnsChallengeProblem;
 use super::guard_problem::GuardProblem;
 use super::listener_problem::ListenerProblem;
 use super::syntax;
+use super::tracing_problem::TracingProblem;
 
 /// A problem of a configuration. Prints as one sentence with the fix.
 #[derive(Debug, thiserror::Error)]
@@ -312,6 +313,8 @@ pub(crate) enum Problem {
 
     #[error(transparent)]
     Guard(#[from] GuardProblem),
+    #[error(transparent)]
+    Tracing(#[from] TracingProblem),
 
     #[error(
         "`{0}` cannot change while the proxy runs; restart the proxy, or restore the old value"

@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::config::keys::Kind;
-use crate::config::report::Problem;
+use crate::config::report::{Problem, TracingProblem};
 
 /// A value with its key and its kind.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,18 @@ impl<'t> TomlValue<'t> {
             DeValue::Integer(number) if number.radix() == 10 => Ok(number.to_string()),
             _ => Err(self.mismatch()),
         }
+    }
+
+    /// Returns a number from 0 to 1.
+    pub(crate) fn fraction(&self) -> Result<f64, Problem> {
+        let text = match self.node.get_ref() {
+            DeValue::Float(number) => number.to_string(),
+            DeValue::Integer(number) if number.radix() == 10 => number.to_string(),
+            _ => return Err(self.mismatch()),
+        };
+        let number = text.parse::<f64>().ok();
+        let number = number.filter(|number| (0.0..=1.0).contains(number));
+        number.ok_or_else(|| TracingProblem::Fraction(text).into())
     }
 
     pub(crate) fn boolean(&self) -> Result<bool, Problem> {

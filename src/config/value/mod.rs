@@ -34,4 +34,4 @@ pub(crate) use units::{
     format_size, parse_count, parse_head_size, parse_size, read_duration, read_status,
 };
 pub(crate) use user_name::parse_user;
-pub(crate) use web_url::{parse_ask, parse_web_url};
+pub(crate) use web_url::{parse_ask, parse_collector, parse_web_url};

@@ -1,4 +1,4 @@
-//! The entry of one request, which is written as a line when it is dropped. Knows no file.
+//! The entry of one request, which is written as a line, and recorded as a span, when it is dropped. Knows no file.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,53 +12,78 @@ use super::format;
 use super::line_queue::LineQueue;
 use super::outcome::Outcome;
 use super::request_record::RequestRecord;
+use super::server_span::ServerSpan;
 use crate::per_worker::CachePadded;
 use crate::proxy::error::Reason;
+use crate::traces::{RequestTrace, SampledTrace};
 use crate::upstream::BodyError;
 
-/// One request in progress. Its line is written when the entry is dropped: with the response's body, with the tunnel
-/// that the request became, or with the request itself if the client left.
+/// One request in progress. Its line is written, and its trace ends, when the entry is dropped: with the response's body,
+/// with the tunnel that the request became, or with the request itself if the client left.
 #[derive(Debug)]
 pub(crate) struct LogEntry {
-    queue: Arc<CachePadded<LineQueue>>,
+    /// Queue for the line. `None` if the request is only traced.
+    queue: Option<Arc<CachePadded<LineQueue>>>,
     began: Instant,
     request: RequestRecord,
     outcome: Outcome,
-    is_silent: bool,
+    span: Option<Box<ServerSpan>>,
 }
 
 impl LogEntry {
-    pub(super) fn new<B>(
-        queue: Arc<CachePadded<LineQueue>>,
+    /// Begins the entry of a request.
+    pub(crate) fn new<B>(
+        queue: Option<Arc<CachePadded<LineQueue>>>,
         request: &Request<B>,
         client: SocketAddr,
     ) -> Self {
-        let record = RequestRecord::new(request, client, queue.has_query());
-        Self::of(queue, record)
+        let has_query = queue.as_ref().is_some_and(|queue| queue.has_query());
+        Self::of(queue, RequestRecord::new(request, client, has_query))
     }
 
     /// Begins the entry of a request that could not be read.
-    pub(super) fn unreadable(
-        queue: Arc<CachePadded<LineQueue>>,
+    pub(crate) fn unreadable(
+        queue: Option<Arc<CachePadded<LineQueue>>>,
         client: SocketAddr,
         version: Version,
     ) -> Self {
         Self::of(queue, RequestRecord::unreadable(client, version))
     }
 
-    fn of(queue: Arc<CachePadded<LineQueue>>, request: RequestRecord) -> Self {
+    fn of(queue: Option<Arc<CachePadded<LineQueue>>>, request: RequestRecord) -> Self {
         Self {
             began: Instant::now(),
             request,
             outcome: Outcome::default(),
-            is_silent: false,
+            span: None,
             queue,
         }
     }
 
-    /// Keeps the line from being written.
-    pub(crate) fn silence(&mut self) {
-        self.is_silent = true;
+    /// Records the trace of the request, and its span if the trace is sampled.
+    pub(crate) fn set_trace(&mut self, trace: Option<RequestTrace>, span: Option<Box<ServerSpan>>) {
+        self.outcome.trace_id = trace.map(|trace| trace.trace_id());
+        self.span = span;
+    }
+
+    /// Begins the attempts at backends. Returns the trace that records them, if it is sampled.
+    pub(crate) fn begin_attempts(&self) -> Option<&SampledTrace> {
+        let trace = self.span.as_ref()?.trace();
+        trace.begin_attempts();
+        Some(trace)
+    }
+
+    /// Records the prefix of the route, for the span.
+    pub(crate) fn routed(&mut self, prefix: &str) {
+        if let Some(span) = &mut self.span {
+            span.routed(prefix);
+        }
+    }
+
+    /// Keeps the line from being written. `None` if the entry has no other use.
+    pub(crate) fn silenced(mut self: Box<Self>) -> Option<Box<Self>> {
+        self.queue = None;
+        self.span.is_some().then_some(self)
     }
 
     /// Records the request id.
@@ -93,6 +118,7 @@ impl LogEntry {
             // The body broke off, but not because the client left.
             Some(Err(error)) => {
                 self.refused(Reason::of_body(error));
+                self.outcome.is_broken = true;
                 self.outcome.is_whole = true;
             }
             None => self.outcome.is_whole = true,
@@ -107,11 +133,12 @@ impl LogEntry {
 
 impl Drop for LogEntry {
     fn drop(&mut self) {
-        if self.is_silent {
-            return;
-        }
         self.outcome.duration = self.began.elapsed();
-        let line = format::line(self.queue.format(), &self.request, &self.outcome);
-        self.queue.send(line);
+        if let Some(span) = self.span.take() {
+            span.end(&self.request, &self.outcome);
+        }
+        if let Some(queue) = &self.queue {
+            queue.send(format::line(queue.format(), &self.request, &self.outcome));
+        }
     }
 }

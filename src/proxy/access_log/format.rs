@@ -21,6 +21,12 @@ pub(super) fn line(format: AccessLogFormat, request: &RequestRecord, outcome: &O
         line.push(' ');
         quoted_or_dash(&mut line, request.user_agent());
     }
+    // At the end, where the readers of these formats expect what they do not know.
+    if format != AccessLogFormat::Json
+        && let Some(id) = outcome.trace_id
+    {
+        put(&mut line, format_args!(" {id}"));
+    }
     line.push('\n');
     line
 }
@@ -53,6 +59,9 @@ fn json(line: &mut String, request: &RequestRecord, outcome: &Outcome) {
         line.push_str(",\"request_id\":\"");
         escape::json(line, id.as_bytes());
         line.push('"');
+    }
+    if let Some(id) = outcome.trace_id {
+        put(line, format_args!(",\"trace_id\":\"{id}\""));
     }
     if let Some(upstream) = &outcome.upstream {
         put(line, format_args!(",\"upstream\":\"{upstream}\""));

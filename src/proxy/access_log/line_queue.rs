@@ -13,7 +13,7 @@ const CAPACITY: usize = 8192;
 
 /// The sending end, which the requests of one worker share.
 #[derive(Debug)]
-pub(super) struct LineQueue {
+pub(crate) struct LineQueue {
     lines: mpsc::Sender<String>,
     dropped: Arc<CachePadded<AtomicU64>>,
     format: AccessLogFormat,

@@ -1,4 +1,4 @@
-//! The access log: one line for each request, written at the end of its response.
+//! The access log: one line for each request, written at the end of its response, and the span of each request that is traced.
 
 mod counted_stream;
 mod entry;
@@ -9,9 +9,11 @@ mod log;
 mod options;
 mod outcome;
 mod request_record;
+mod server_span;
 mod writer;
 
 pub(super) use counted_stream::CountedStream;
 pub(super) use entry::LogEntry;
-pub use log::{AccessLog, DirectResponse};
+pub use log::AccessLog;
 pub use options::{AccessLogFormat, AccessLogOptions, AccessLogTarget};
+pub(super) use server_span::ServerSpan;

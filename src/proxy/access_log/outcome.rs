@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
+use crate::traces::TraceId;
+
 /// Logged status of a request whose client left before there was a response, as in nginx.
 const CLIENT_LEFT: u16 = 499;
 
@@ -16,8 +18,12 @@ pub(super) struct Outcome {
     pub(super) duration: Duration,
     pub(super) upstream: Option<String>,
     pub(super) request_id: Option<HeaderValue>,
+    /// Id of the trace, where tracing is on.
+    pub(super) trace_id: Option<TraceId>,
     pub(super) reason: Option<&'static str>,
     pub(super) is_whole: bool,
+    /// Whether the response broke off.
+    pub(super) is_broken: bool,
 }
 
 impl Outcome {

@@ -11,11 +11,13 @@ use super::framing;
 use super::header_scan::{Fields, HeaderScan};
 use super::hop_by_hop;
 use super::host::Host;
+use super::request_observer::RequestObserver;
 use super::target::origin_form;
 use crate::figures::CountedRequest;
 use crate::proxy::access_log::LogEntry;
 use crate::proxy::error::Error;
 use crate::proxy::service_options::ServiceOptions;
+use crate::traces::RequestTrace;
 use crate::upstream::{Caller, Interims, has_connection_login};
 
 /// Facts of a request in progress: those of its head, and those recorded for its response and its log line.
@@ -43,7 +45,9 @@ pub(crate) struct RequestContext<'r> {
     pub(crate) interims: Option<Interims>,
     /// Value of Strict-Transport-Security for the response.
     pub(crate) hsts: Option<HeaderValue>,
-    /// Access log entry, if the request is logged.
+    /// Trace of the request, where tracing is on.
+    trace: Option<RequestTrace>,
+    /// Access log entry, if the request is logged or its trace is sampled.
     pub(crate) entry: Option<Box<LogEntry>>,
     /// Figures of the request, once its site is known.
     pub(crate) counted: Option<CountedRequest>,
@@ -63,8 +67,22 @@ impl<'r> RequestContext<'r> {
             request_id: None,
             interims: None,
             hsts: None,
+            trace: None,
             entry: None,
             counted: None,
+        }
+    }
+
+    /// Begins the request's log entry and trace.
+    pub(crate) fn observe<B>(&mut self, request: &Request<B>, observer: &RequestObserver) {
+        self.trace = observer.trace(request.headers(), self.conn);
+        self.entry = observer.begin(request, self.conn, self.trace);
+    }
+
+    /// Names the trace of the request to its backend, where tracing is on.
+    pub(crate) fn pass_trace_on(&self, headers: &mut HeaderMap) {
+        if let Some(trace) = &self.trace {
+            trace.pass_on(headers);
         }
     }
 
@@ -110,6 +128,7 @@ impl<'r> RequestContext<'r> {
             dav_destination: self.dav_destination.as_ref().map(PathAndQuery::as_str),
             is_secure: false,
             figures: self.counted.as_ref().map(|counted| &***counted.figures()),
+            trace: self.entry.as_ref().and_then(|entry| entry.begin_attempts()),
         }
     }
 

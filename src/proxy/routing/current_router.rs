@@ -7,8 +7,8 @@ use arc_swap::ArcSwap;
 
 use super::router::Router;
 use crate::per_worker::{CachePadded, PerWorker};
-use crate::proxy::access_log::AccessLog;
 use crate::proxy::error::FailureLog;
+use crate::proxy::request::RequestObserver;
 
 /// Holds the current router once for each worker. A request keeps its worker's copy until it ends. The reference count
 /// of a copy is therefore written by one core only.
@@ -18,23 +18,23 @@ pub struct CurrentRouter {
     failure_log: FailureLog,
 }
 
-/// One worker's copy: the router, and the access log of the requests that it routes.
+/// One worker's copy: the router, and the observer of the requests that it routes.
 #[derive(Debug)]
 pub(crate) struct WorkerRouter {
     router: Router,
-    access_log: Option<AccessLog>,
+    observer: RequestObserver,
 }
 
 impl WorkerRouter {
-    fn new(router: &Router, access_log: Option<AccessLog>) -> CachePadded<Self> {
+    fn new(router: &Router, observer: RequestObserver) -> CachePadded<Self> {
         CachePadded::new(Self {
             router: router.clone(),
-            access_log,
+            observer,
         })
     }
 
-    pub(crate) fn access_log(&self) -> Option<&AccessLog> {
-        self.access_log.as_ref()
+    pub(crate) fn observer(&self) -> &RequestObserver {
+        &self.observer
     }
 }
 
@@ -47,22 +47,22 @@ impl Deref for WorkerRouter {
 }
 
 impl CurrentRouter {
-    /// Creates the copies for a number of `workers`, without an access log.
+    /// Creates the copies for a number of `workers`, whose requests are neither logged nor traced.
     #[must_use]
     pub fn new(router: &Router, workers: usize) -> Arc<Self> {
-        let copy = |_| ArcSwap::from_pointee(WorkerRouter::new(router, None));
+        let copy = |_| ArcSwap::from_pointee(WorkerRouter::new(router, RequestObserver::default()));
         Arc::new(Self {
             copies: PerWorker::new(workers, copy),
             failure_log: FailureLog::default(),
         })
     }
 
-    /// Routes new requests by `router`, and logs them in `access_log`. Requests in progress keep the previous router,
+    /// Routes new requests by `router`, and observes them by `observer`. Requests in progress keep the previous router,
     /// and the last of them frees it.
-    pub fn replace(&self, router: &Router, access_log: Option<&AccessLog>) {
+    pub fn replace(&self, router: &Router, observer: &RequestObserver) {
         for (worker, current) in self.copies.iter().enumerate() {
-            let access_log = access_log.map(|log| log.for_worker(worker));
-            current.store(Arc::new(WorkerRouter::new(router, access_log)));
+            let observer = observer.for_worker(worker);
+            current.store(Arc::new(WorkerRouter::new(router, observer)));
         }
     }
 
@@ -82,10 +82,10 @@ impl CurrentRouter {
         &self.failure_log
     }
 
-    /// Access log for requests that are answered without the service.
+    /// Observer of requests that are answered without the service.
     #[must_use]
-    pub fn access_log(&self) -> Option<AccessLog> {
-        self.copies[0].load().access_log.clone()
+    pub fn observer(&self) -> RequestObserver {
+        self.copies[0].load().observer.clone()
     }
 }
 
@@ -110,11 +110,11 @@ mod tests {
         let router = CurrentRouter::new(&Router::default(), 2);
         let moved = Redirect::parse("https://elsewhere.example.org").unwrap();
         let site = Site::new(HostPattern::Any, Handler::Redirect(moved));
-        router.replace(&Router::new([site]), None);
+        router.replace(&Router::new([site]), &RequestObserver::default());
         let in_progress = router.current(1);
         let previous = [router.current(0), router.current(1)].map(|copy| Arc::downgrade(&copy));
 
-        router.replace(&Router::default(), None);
+        router.replace(&Router::default(), &RequestObserver::default());
 
         assert!(in_progress.site("www.example.org").is_some());
         assert!(router.current(1).site("www.example.org").is_none());

@@ -1,9 +1,10 @@
 //! Attempts to send one request, each at one backend.
 
-use http::Request;
+use http::{Request, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
+use super::attempt_spans::AttemptSpans;
 use super::backend_set::BackendSet;
 use super::selected_backend::{Selected, Selection};
 use crate::name::HostName;
@@ -156,8 +157,31 @@ impl Attempts<'_> {
         }
     }
 
+    /// Spans of the attempts, if the request is traced.
+    pub(super) fn spans(&self) -> Option<AttemptSpans<'_>> {
+        self.selection.caller.trace.map(AttemptSpans)
+    }
+
+    /// Records that the request is sent to a backend, which learns of the span.
+    pub(super) fn begin_exchange(&self, request: &mut Request<RequestBody>, lease: &Lease) {
+        if let Some(spans) = self.spans() {
+            spans.begin(request, lease);
+        }
+    }
+
+    /// Records that the backend has answered.
+    pub(super) fn answered(&self, status: StatusCode) {
+        if let Some(trace) = self.selection.caller.trace {
+            trace.answered(status);
+        }
+    }
+
     /// Records that no connection to a backend could be opened.
     pub(super) fn note_failed_connection(&mut self, backend: usize, error: &Error) {
+        if let Some(spans) = self.spans() {
+            let address = self.backends.as_slice()[backend].address();
+            spans.connection_failed(address, error);
+        }
         let worker = self.selection.caller.worker;
         self.backends.count_failure(backend, worker, error);
         self.selection.tried.push(backend);

@@ -2,6 +2,7 @@
 //! checks.
 
 mod attempt;
+mod attempt_spans;
 mod backend_fields;
 mod backend_probe;
 mod backend_set;

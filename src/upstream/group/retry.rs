@@ -45,6 +45,9 @@ impl Retry {
             needs_http1,
             in_flight,
         } = failed.failure;
+        if let Some(spans) = attempts.spans() {
+            spans.failed(&error);
+        }
         if error.is_client() {
             return Err(error);
         }

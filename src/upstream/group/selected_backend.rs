@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::figures::RequestFigures;
+use crate::traces::SampledTrace;
 use crate::upstream::backend::{ClientShare, InFlight};
 use crate::upstream::exchange::BoundConnections;
 
@@ -34,6 +35,8 @@ pub struct Caller<'c> {
     pub is_secure: bool,
     /// Figures that count the time until the head of the response.
     pub figures: Option<&'c RequestFigures>,
+    /// Trace that records the attempts, if it is sampled.
+    pub trace: Option<&'c SampledTrace>,
 }
 
 /// Facts about one request that the selection depends on.

@@ -191,6 +191,7 @@ impl Upstream {
                 dav_destination: caller.dav_destination,
             };
             fields.set(&mut request, lease.address());
+            attempts.begin_exchange(&mut request, &lease);
             let is_reused = lease.is_reused();
             // Over HTTP/2, the backend may ask for the request over HTTP/1.1.
             let may_repeat = is_reused || has_others || lease.is_http2();
@@ -254,6 +255,7 @@ impl Upstream {
         backend: usize,
         attempts: &mut Attempts<'_>,
     ) -> Response<ResponseBody> {
+        attempts.answered(response.status());
         let backends = attempts.backends;
         if backends.has_others() {
             let eject_status = self.settings.options.balancing.eject_status;
@@ -431,6 +433,7 @@ mod tests {
             dav_destination: None,
             is_secure: true,
             figures: None,
+            trace: None,
         };
         let request = Request::new(RequestBody::empty());
         let backends = current(upstream);

@@ -48,6 +48,12 @@ pub(crate) mod crashes {
     pub(crate) mod crashing_storage;
 }
 
+pub(crate) mod traces {
+    pub(crate) mod collector;
+    mod protobuf;
+    pub(crate) mod rotel;
+}
+
 pub(crate) mod dns {
     pub(crate) mod bind;
     pub(crate) mod cloudflare;

@@ -14,8 +14,8 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::name::{HostName, HostPattern};
 use proxy::proxy::{
-    AccessLog, ConnInfo, CurrentRouter, GuardOptions, Guards, Handler, ProxyService, Router,
-    ServiceOptions, Site, SiteFeatureOptions, SiteFeatures,
+    AccessLog, ConnInfo, CurrentRouter, GuardOptions, Guards, Handler, ProxyService,
+    RequestObserver, Router, ServiceOptions, Site, SiteFeatureOptions, SiteFeatures,
 };
 use proxy::server::{Http, HttpConnection, Limits};
 use proxy::tasks::Tasks;
@@ -115,7 +115,7 @@ impl ServiceSetup {
     pub(crate) async fn start(self) -> Service {
         let router = Router::new(self.sites);
         let routers = CurrentRouter::new(&router, 1);
-        routers.replace(&router, self.access_log.as_ref());
+        routers.replace(&router, &RequestObserver::new(self.access_log, None));
         let limits = Limits {
             body_timeout: self.options.body_timeout,
             ..Limits::default()

@@ -1,0 +1,31 @@
+//! Options of tracing.
+
+use url::Url;
+
+use super::collector::CollectorHeader;
+
+/// Options of tracing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceOptions {
+    /// Base URL of the collector. The path `/v1/traces` is added to it.
+    pub endpoint: Url,
+    /// Fraction of requests that are recorded, unless a trusted peer has decided. From 0 to 1.
+    pub sample: f64,
+    /// Header fields for the collector.
+    pub headers: Vec<CollectorHeader>,
+    /// Name of the service in all spans.
+    pub service_name: String,
+}
+
+impl TraceOptions {
+    /// Options with the defaults: all requests are recorded.
+    #[must_use]
+    pub fn new(endpoint: Url) -> Self {
+        Self {
+            endpoint,
+            sample: 1.0,
+            headers: Vec::new(),
+            service_name: "proxy".to_owned(),
+        }
+    }
+}
