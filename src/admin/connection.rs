@@ -1,5 +1,5 @@
-//! Connections to the admin socket and to the metrics listener: one accept loop for both, and one HTTP/1.1 request on each
-//! connection, under deadlines.
+//! Connections to the admin socket, to the metrics listener and to the page: one accept loop for all, and one HTTP/1.1 request
+//! on each connection, under deadlines.
 
 use std::error::Error;
 use std::future::Future;
@@ -7,9 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -104,8 +102,10 @@ pub(super) async fn accept_connections<L, F, Served>(
 pub(super) async fn serve_connection<I, S>(stream: I, service: S, time_limit: Duration)
 where
     I: AsyncRead + AsyncWrite + Unpin,
-    S: HttpService<Incoming, ResBody = Full<Bytes>>,
+    S: HttpService<Incoming>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S::ResBody: 'static,
+    <S::ResBody as Body>::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,5 +1,5 @@
 //! Status and control of a running proxy over a unix socket that only its own user can open, the same operations on storage while
-//! no proxy runs, and metrics for Prometheus over TCP. Knows no configuration, and binds no TCP port itself.
+//! no proxy runs, metrics for Prometheus over TCP, and the status page. Knows no configuration, and binds no TCP port itself.
 
 mod certificate_operations;
 mod checks;
@@ -11,6 +11,7 @@ mod metrics;
 mod metrics_server;
 mod name_state;
 mod named_upstream;
+mod page;
 mod process_commands;
 mod reload_counts;
 mod request;
@@ -27,6 +28,7 @@ pub use client::Client;
 pub use configured_names::ConfiguredNames;
 pub use error::Error;
 pub use metrics_server::MetricsServer;
+pub use page::{PageOptions, PageServer, Recorder};
 pub use process_commands::{ProcessCommand, ProcessCommands};
 pub use reload_counts::ReloadCounts;
 pub use response::{

@@ -1,4 +1,4 @@
-//! The admin socket and the metrics listener of a running proxy.
+//! The admin socket, the metrics listener and the status page of a running proxy.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use super::Error;
 use super::listeners::PassedSockets;
+use super::page_endpoint::{PageEndpoint, PagePlan};
 use super::upgrade::Handover;
 use crate::admin::{
     self, MetricsServer, Operations, ProcessCommand, ProcessCommands, Server, Socket,
@@ -29,6 +30,7 @@ const METRICS_NAME: &str = "metrics";
 pub(super) struct AdminEndpoints {
     socket: Option<Socket>,
     metrics: Option<TcpListener>,
+    page: PagePlan,
 }
 
 impl AdminEndpoints {
@@ -45,6 +47,7 @@ impl AdminEndpoints {
         Ok(Self {
             socket: open_socket(config, admin)?,
             metrics: metrics.transpose()?,
+            page: PagePlan::take_or_bind(config, passed)?,
         })
     }
 
@@ -61,6 +64,8 @@ impl AdminEndpoints {
             metrics = Some(Arc::downgrade(&listener));
             tasks.spawn(metrics_server.run(listener));
         }
+        let mut page = PageEndpoint::new(stats.clone(), tasks.clone());
+        page.replace(self.page);
         let socket = self.socket.as_ref().map(Socket::handover);
         if let Some(socket) = self.socket {
             let operations = Operations::live(stats.manager.clone()).with_stats(stats);
@@ -71,6 +76,7 @@ impl AdminEndpoints {
             commands,
             socket,
             metrics,
+            page,
         }
     }
 }
@@ -84,6 +90,7 @@ pub(super) struct RunningAdmin {
     pub(super) commands: mpsc::Receiver<ProcessCommand>,
     socket: Option<SocketHandover>,
     metrics: Option<Weak<TcpListener>>,
+    page: PageEndpoint,
 }
 
 impl RunningAdmin {
@@ -97,7 +104,13 @@ impl RunningAdmin {
             let duplicate = metrics.as_fd().try_clone_to_owned()?;
             handover.add([(METRICS_NAME.to_owned(), duplicate)]);
         }
+        handover.add(self.page.duplicate()?);
         Ok(())
+    }
+
+    /// Makes the status page be as planned.
+    pub(super) fn replace_page(&mut self, plan: PagePlan) {
+        self.page.replace(plan);
     }
 
     /// Leaves the admin socket to the process that has got it.

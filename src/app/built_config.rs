@@ -4,6 +4,7 @@
 use super::Error;
 use super::certificates::{FilePairs, FormerIssuance, IssuanceSetup};
 use super::listeners::{BoundListeners, ListenConfig, ListenerPlan};
+use super::page_endpoint::PagePlan;
 use super::problems::WatchedConfig;
 use super::routing::Routing;
 use super::shared_state::{SharedState, backend_resolver};
@@ -32,6 +33,7 @@ pub(super) struct Draft {
     pub(super) pairs: FilePairs,
     pub(super) listeners: ListenerPlan,
     pub(super) watched: WatchedConfig,
+    pub(super) page: PagePlan,
 }
 
 /// Start of a draft.
@@ -89,11 +91,13 @@ impl Draft {
             issuance: &former.issuance,
         });
         let issuance = IssuanceSetup::build(&config, shared, issuance)?;
-        let listeners = match basis {
-            Basis::First(plan) => plan,
-            Basis::Running { listeners, .. } => {
-                ListenerPlan::bind(&config.listen, shared.context.workers, listeners)?
-            }
+        let (listeners, page) = match basis {
+            // The page of a proxy that starts is opened with the admin socket.
+            Basis::First(plan) => (plan, PagePlan::default()),
+            Basis::Running { listeners, built } => (
+                ListenerPlan::bind(&config.listen, shared.context.workers, listeners)?,
+                PagePlan::bind(&config, &built.config)?,
+            ),
         };
         let access_log = match former {
             Some(former) if former.config.access_log == config.access_log => {
@@ -110,6 +114,7 @@ impl Draft {
         let watched = watched.map_err(Error::ProblemReceiver)?;
         Ok(Self {
             watched,
+            page,
             built: BuiltConfig {
                 config,
                 listener_names: names,

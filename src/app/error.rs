@@ -43,6 +43,14 @@ pub enum Error {
         /// The system's error.
         source: std::io::Error,
     },
+    /// The status page cannot be served.
+    #[error("the page cannot be served on {address}: {source}; give another address as `page`")]
+    StatusPage {
+        /// The configured address.
+        address: SocketAddr,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// The access log's file cannot be written.
     #[error("the access log {target} cannot be opened: {source}; name a file that can be written")]
     AccessLog {

@@ -225,6 +225,7 @@ impl App {
             pairs,
             listeners,
             watched,
+            page,
         } = draft;
         let changed = self.pairs.replace(pairs).await;
         self.problem_watch.replace(watched);
@@ -242,6 +243,7 @@ impl App {
         let upstreams = &self.shared.context.tasks;
         let former = &self.built.routing;
         former.close_removed(&built.routing, drain_timeout, upstreams);
+        self.admin.replace_page(page);
         self.built = Arc::new(built);
         changed
     }

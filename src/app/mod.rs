@@ -13,6 +13,7 @@ mod error;
 mod lifecycle;
 mod listeners;
 mod offline;
+mod page_endpoint;
 mod problems;
 mod process;
 mod rehearsal;

@@ -72,7 +72,17 @@ impl WindowTotals {
         (requests > 0).then(|| counted.sum::<u64>() as f64 / requests as f64)
     }
 
-    fn since(&self, earlier: &Self) -> Self {
+    /// Adds the counts of other totals.
+    pub fn add(&mut self, other: &Self) {
+        for (count, more) in self.ended.iter_mut().zip(other.ended) {
+            *count += more;
+        }
+        self.times.add(&other.times);
+    }
+
+    /// Returns what was counted since the `earlier` moment.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
         let mut since = *self;
         for (count, before) in since.ended.iter_mut().zip(earlier.ended) {
             *count = count.saturating_sub(before);

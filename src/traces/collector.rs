@@ -1,11 +1,10 @@
 //! The collector that receives spans, over HTTP.
 
-use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
 use super::options::TraceOptions;
@@ -23,41 +22,6 @@ const PATH: &str = "v1/traces";
 
 /// Port on which collectors speak gRPC.
 const GRPC_PORT: u16 = 4317;
-
-/// Header field for the collector. `Debug` does not show its value.
-#[derive(Clone, PartialEq, Eq)]
-pub struct CollectorHeader {
-    /// Name of the field.
-    pub name: HeaderName,
-    value: HeaderValue,
-    reference: Option<String>,
-}
-
-impl CollectorHeader {
-    /// Creates a field whose value was read from `reference`, or is written in the configuration itself. The value is a
-    /// secret.
-    #[must_use]
-    pub fn new(name: HeaderName, mut value: HeaderValue, reference: Option<String>) -> Self {
-        value.set_sensitive(true);
-        Self {
-            name,
-            value,
-            reference,
-        }
-    }
-
-    /// Place from which the value was read; `None` if it is written in the configuration itself.
-    #[must_use]
-    pub fn reference(&self) -> Option<&str> {
-        self.reference.as_deref()
-    }
-}
-
-impl fmt::Debug for CollectorHeader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CollectorHeader({})", self.name)
-    }
-}
 
 /// Reason why the collector did not take spans.
 #[derive(Debug, thiserror::Error)]
@@ -256,13 +220,5 @@ mod tests {
             let asked = matches!(error, CollectorError::Busy { .. });
             assert_eq!(error.retry_after().is_some(), asked, "{error}");
         }
-    }
-
-    #[test]
-    fn a_field_for_the_collector_is_never_shown() {
-        let value = HeaderValue::from_static("s3cret");
-        let header = CollectorHeader::new(HeaderName::from_static("x-key"), value, None);
-        assert_eq!(format!("{header:?}"), "CollectorHeader(x-key)");
-        assert!(!format!("{:?}", header.value).contains("s3cret"));
     }
 }

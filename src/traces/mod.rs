@@ -2,6 +2,7 @@
 //! their export to a collector over OTLP. Knows no room but `per_worker` and `tasks`.
 
 mod collector;
+mod collector_header;
 mod exporter;
 mod id;
 mod open_span;
@@ -15,7 +16,7 @@ mod span_queue;
 mod trace_context;
 mod tracer;
 
-pub use collector::CollectorHeader;
+pub use collector_header::CollectorHeader;
 pub use id::TraceId;
 pub use options::TraceOptions;
 pub use request_trace::RequestTrace;

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::collector::CollectorHeader;
+use super::collector_header::CollectorHeader;
 
 /// Options of tracing.
 #[derive(Clone, Debug, PartialEq)]

@@ -304,11 +304,16 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("certificates", &["error", "shared_state"]),
             ("listeners", &["error", "routing"]),
             ("upgrade", &["listeners"]),
-            ("admin_endpoints", &["error", "listeners", "upgrade"]),
+            ("page_endpoint", &["error", "listeners"]),
+            (
+                "admin_endpoints",
+                &["error", "listeners", "page_endpoint", "upgrade"],
+            ),
             (
                 "built_config",
                 &[
                     "error",
+                    "page_endpoint",
                     "problems",
                     "routing",
                     "shared_state",

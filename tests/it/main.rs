@@ -193,6 +193,13 @@ mod operation {
         mod rehearse;
         mod scene;
     }
+    mod page {
+        mod access;
+        mod browser;
+        mod events;
+        mod lifetime;
+        mod visitor;
+    }
     mod reload {
         mod certificates;
         mod errors;

@@ -1,6 +1,7 @@
 //! The part of the status about certificates.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::SystemTime;
 
 use super::status::CertificateStatus;
 use crate::admin::name_state::NameState;
@@ -8,24 +9,25 @@ use crate::admin::response::time;
 use crate::certs::{CertManager, Standing};
 use crate::name::HostPattern;
 
-/// Most names of the list.
-const MOST: usize = 200;
-
 /// The names that the status lists.
 #[derive(Debug)]
-pub(super) struct ListedNames {
-    pub(super) names: Vec<CertificateStatus>,
-    pub(super) left_out: usize,
+pub(in crate::admin) struct ListedNames {
+    pub(in crate::admin) names: Vec<CertificateStatus>,
+    pub(in crate::admin) left_out: usize,
 }
 
+/// Starts of the validity of certificates in memory.
+type Starts = HashMap<HostPattern, SystemTime>;
+
 impl ListedNames {
-    /// Lists the names without a certificate, those that back off, and then those whose certificates expire next.
-    pub(super) async fn all(manager: &CertManager) -> Self {
-        let back_offs = manager.back_offs(MOST).await;
+    /// Lists up to `limit` names: those without a certificate, those that back off, and then those whose certificates expire
+    /// next.
+    pub(in crate::admin) async fn all(manager: &CertManager, limit: usize) -> Self {
+        let back_offs = manager.back_offs(limit).await;
         let failing = back_offs.into_iter().map(|(name, _)| name);
         let mut wanted = wanted(manager, failing.collect());
-        let left_out = wanted.len().saturating_sub(MOST);
-        wanted.truncate(MOST);
+        let left_out = wanted.len().saturating_sub(limit);
+        wanted.truncate(limit);
         Self {
             names: Self::of(wanted, manager).await,
             left_out,
@@ -38,13 +40,21 @@ impl ListedNames {
         manager: &CertManager,
     ) -> Vec<CertificateStatus> {
         let mut listed = Vec::with_capacity(names.len());
+        let starts = starts(manager);
         for name in names {
             let standing = manager.standing_of(&name).await;
-            listed.push(CertificateStatus::new(&name, &standing));
+            let mut status = CertificateStatus::new(&name, &standing);
+            status.not_before = starts.get(&name).copied().map(time);
+            listed.push(status);
         }
         listed.sort_by_key(|name| !name.needs_attention);
         listed
     }
+}
+
+fn starts(manager: &CertManager) -> Starts {
+    let served = manager.next_ends(usize::MAX).into_iter();
+    served.map(|end| (end.name, end.not_before)).collect()
 }
 
 /// Returns all names, the most important ones first.

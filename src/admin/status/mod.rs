@@ -10,4 +10,5 @@ pub use status::{
     ProtocolStatus, RefusalCount, SiteTraffic, Status, UpstreamTraffic,
 };
 
+pub(super) use certificate_status::ListedNames;
 pub(super) use status_report::StatusReport;

@@ -130,7 +130,10 @@ pub struct CertificateStatus {
     pub name: String,
     /// The issuer of its certificate.
     pub issuer: Option<String>,
-    /// End of the validity of that certificate.
+    /// Start of the validity of that certificate, if it is in memory.
+    #[serde(default)]
+    pub not_before: Option<String>,
+    /// End of its validity.
     pub not_after: Option<String>,
     /// Time of its renewal.
     pub renew_at: Option<String>,

@@ -18,6 +18,9 @@ use crate::figures::HandshakeResult;
 use crate::name::HostPattern;
 use crate::proxy::{Router, Site};
 
+/// Most names that the status lists.
+const LISTED_NAMES: usize = 200;
+
 /// The status of a running proxy, or of one of its sites.
 #[derive(Debug)]
 pub(in crate::admin) struct StatusReport {
@@ -32,7 +35,7 @@ impl StatusReport {
 
     /// Returns the status of the whole proxy. Takes a while if there are many names.
     pub(in crate::admin) async fn whole(self) -> Result<Status, Error> {
-        let names = ListedNames::all(&self.stats.manager).await;
+        let names = ListedNames::all(&self.stats.manager, LISTED_NAMES).await;
         // Off this runtime, which must answer challenges on port 80 meanwhile.
         let status = spawn_blocking(move || {
             let router = self.stats.current_router.snapshot();
@@ -44,7 +47,7 @@ impl StatusReport {
                     .collect(),
                 names: names.names,
                 names_left_out: names.left_out,
-                ..process(&self.stats)
+                ..Status::of_process(&self.stats)
             }
         });
         status.await.map_err(Error::Abandoned)
@@ -63,7 +66,7 @@ impl StatusReport {
             site_traffic: vec![SiteTraffic::of(site)],
             upstreams: upstreams.map(UpstreamTraffic::of).collect(),
             names,
-            ..process(&self.stats)
+            ..Status::of_process(&self.stats)
         })
     }
 }
@@ -89,44 +92,46 @@ fn names_of(site: &Site, name: HostPattern, manager: &CertManager) -> Vec<HostPa
     subjects
 }
 
-/// Returns what concerns the whole process.
-fn process(stats: &Stats) -> Status {
-    let certificates = stats.manager.stats();
-    let refusals = stats.refusals.by_reason().into_iter();
-    let refusals = refusals.map(|(reason, count)| RefusalCount {
-        reason: reason.word().to_owned(),
-        count,
-    });
-    let protocols = stats.figures.protocols().map(|count| ProtocolStatus {
-        protocol: count.protocol.word().to_owned(),
-        open: count.open,
-        total: count.total,
-    });
-    let handshakes = stats.figures.handshakes();
-    let handshakes = handshakes.map(|(handshake, count)| HandshakeCount {
-        version: handshake.version.to_owned(),
-        result: match handshake.result {
-            HandshakeResult::Full => "full".to_owned(),
-            HandshakeResult::Resumed => "resumed".to_owned(),
-            HandshakeResult::Failed => "failed".to_owned(),
-        },
-        count,
-    });
-    Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        uptime_seconds: stats.started.elapsed().as_secs(),
-        listeners: stats.listeners.load().to_vec(),
-        sites: stats.current_router.snapshot().count(),
-        connections: stats.connections(),
-        protocols: protocols.into(),
-        handshakes: handshakes.into(),
-        certificates: CertificateCounts {
-            in_memory: certificates.in_memory,
-            names: certificates.names,
-            names_without: certificates.without,
-            expired: certificates.expired,
-        },
-        refusals: refusals.collect(),
-        ..Status::default()
+impl Status {
+    /// Returns what concerns the whole process.
+    pub(in crate::admin) fn of_process(stats: &Stats) -> Self {
+        let certificates = stats.manager.stats();
+        let refusals = stats.refusals.by_reason().into_iter();
+        let refusals = refusals.map(|(reason, count)| RefusalCount {
+            reason: reason.word().to_owned(),
+            count,
+        });
+        let protocols = stats.figures.protocols().map(|count| ProtocolStatus {
+            protocol: count.protocol.word().to_owned(),
+            open: count.open,
+            total: count.total,
+        });
+        let handshakes = stats.figures.handshakes();
+        let handshakes = handshakes.map(|(handshake, count)| HandshakeCount {
+            version: handshake.version.to_owned(),
+            result: match handshake.result {
+                HandshakeResult::Full => "full".to_owned(),
+                HandshakeResult::Resumed => "resumed".to_owned(),
+                HandshakeResult::Failed => "failed".to_owned(),
+            },
+            count,
+        });
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: stats.started.elapsed().as_secs(),
+            listeners: stats.listeners.load().to_vec(),
+            sites: stats.current_router.snapshot().count(),
+            connections: stats.connections(),
+            protocols: protocols.into(),
+            handshakes: handshakes.into(),
+            certificates: CertificateCounts {
+                in_memory: certificates.in_memory,
+                names: certificates.names,
+                names_without: certificates.without,
+                expired: certificates.expired,
+            },
+            refusals: refusals.collect(),
+            ..Self::default()
+        }
     }
 }

@@ -5,21 +5,25 @@ use std::time::Duration;
 use super::status::{BackendLine, CheckLine, SiteTraffic, UpstreamTraffic};
 use crate::admin::named_upstream::NamedUpstream;
 use crate::admin::response::time;
-use crate::figures::{LAST_MINUTE, Outcome, WINDOW};
+use crate::figures::{LAST_MINUTE, Outcome, RequestTotals, WINDOW};
 use crate::proxy::Site;
 use crate::upstream::{BackendState, BackendStatus, LastCheck};
 
 impl SiteTraffic {
     /// Returns the requests of a site.
     pub(super) fn of(site: &Site) -> Self {
-        let totals = site.figures.totals();
-        let recent = site.figures.recent(WINDOW, &totals).counted;
+        Self::with_totals(site, &site.figures.totals())
+    }
+
+    /// Returns the requests of a site, given its totals.
+    pub(in crate::admin) fn with_totals(site: &Site, totals: &RequestTotals) -> Self {
+        let recent = site.figures.recent(WINDOW, totals).counted;
         let quantile = |share| recent.times.quantile(share).map(seconds);
         Self {
             site: site.pattern.to_string(),
             requests: totals.requests(),
             in_flight: totals.in_flight(),
-            per_second: rate(site.figures.recent(LAST_MINUTE, &totals).per_second()),
+            per_second: rate(site.figures.recent(LAST_MINUTE, totals).per_second()),
             error_share: recent.share(&[Outcome::ServerError]),
             p50: quantile(0.5),
             p95: quantile(0.95),
@@ -32,7 +36,7 @@ impl SiteTraffic {
 
 impl UpstreamTraffic {
     /// Returns the backends of an upstream.
-    pub(super) fn of(named: NamedUpstream) -> Self {
+    pub(in crate::admin) fn of(named: NamedUpstream) -> Self {
         let status = named.upstream.status();
         Self {
             name: named.name,

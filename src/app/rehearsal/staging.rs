@@ -16,9 +16,9 @@ pub(super) enum Error {
     #[error("`{0}` is not the https URL of an ACME directory; give the URL of a staging directory")]
     Url(String),
     #[error(
-        "{0} is a CA of the configuration itself, whose limits a rehearsal would use up; give the URL of its staging directory"
+        "{directory} is a CA of the configuration itself, whose limits a rehearsal would use up; give {fix}"
     )]
-    Configured(Url),
+    Configured { directory: Url, fix: String },
     #[error(
         "{directory} is a public CA for production, whose limits a rehearsal would use up; give {fix}"
     )]
@@ -83,16 +83,22 @@ fn directory<'a>(config: &Config, ca: &'a RehearsalCa) -> Result<Given<'a>, Erro
         .iter()
         .any(|issuer| issuer.directory == directory)
     {
-        return Err(Error::Configured(directory));
+        let fix = fix(&directory, "the URL of its staging directory");
+        return Err(Error::Configured { directory, fix });
     }
     if is_public_production(&directory) {
-        let fix = match staging_of(&directory) {
-            Some(staging) => format!("its staging directory, {staging}"),
-            None => NO_STAGING.to_owned(),
-        };
+        let fix = fix(&directory, NO_STAGING);
         return Err(Error::Production { directory, fix });
     }
     Ok(Given { directory, ca })
+}
+
+/// Names the directory to give instead, or says what it is if it is not known.
+fn fix(directory: &Url, unknown: &str) -> String {
+    match staging_of(directory) {
+        Some(staging) => format!("its staging directory, {staging}"),
+        None => unknown.to_owned(),
+    }
 }
 
 fn twin(issuer: &IssuerOptions, given: Option<&Given<'_>>) -> Option<IssuerOptions> {
@@ -180,7 +186,7 @@ mod tests {
             ),
             (
                 "https://acme-v02.api.letsencrypt.org/directory",
-                "is a CA of the configuration itself",
+                "is a CA of the configuration itself, whose limits a rehearsal would use up; give its staging directory, https://acme-staging-v02.api.letsencrypt.org/directory",
             ),
             (
                 "https://dv.acme-v02.api.pki.goog/directory",

@@ -25,6 +25,8 @@ pub struct CertStats {
 pub struct CertEnd {
     /// Name that it is served for.
     pub name: HostPattern,
+    /// Start of its validity.
+    pub not_before: SystemTime,
     /// End of its validity.
     pub not_after: SystemTime,
     /// Time from which it is renewed; `None` if it is from a file.
@@ -37,6 +39,7 @@ impl CertManager {
     pub fn next_ends(&self, limit: usize) -> Vec<CertEnd> {
         let next = self.state.cache().next_to_expire(limit).into_iter();
         let end = |cached: CachedCertificate| CertEnd {
+            not_before: cached.certificate.not_before(),
             not_after: cached.certificate.not_after(),
             renew_at: (!cached.is_pinned).then(|| renew_at(&cached.certificate)),
             name: cached.name,

@@ -102,7 +102,7 @@ async fn examine(config: &Config, names: Vec<String>) -> Vec<CheckResult> {
             let found = format!(
                 "no proxy answers on {shown}; this command listens in its place for the checks"
             );
-            let report = app::check_standalone(config, &names).await;
+            let report = Box::pin(app::check_standalone(config, &names)).await;
             (found, report.map_err(|error| error.to_string()))
         }
         Err(error) => return vec![CheckResult::fail(CHECK, error)],

@@ -377,6 +377,7 @@ mod tests {
     fn name(name: &str, state: &str, needs_attention: bool) -> CertificateStatus {
         CertificateStatus {
             name: name.to_owned(),
+            not_before: None,
             issuer: Some("letsencrypt".to_owned()),
             not_after: Some("2027-01-24T10:11:12Z".to_owned()),
             renew_at: Some("2026-12-24T10:11:12Z".to_owned()),

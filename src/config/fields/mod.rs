@@ -16,7 +16,7 @@ mod upstream_fields;
 pub(crate) use certificate_fields::{
     cloudflare, issuer, name_constraints, name_servers, on_demand, rfc2136, tls_files, write_dns,
 };
-pub(crate) use codec::{Codec, boolean, command, path, read_path, text};
+pub(crate) use codec::{Codec, boolean, command, path, read_path, secret, text};
 pub(crate) use field::{Field, TableReader, field, read_value, write_table};
 pub(crate) use guard_fields::{guards, route_guards};
 pub(crate) use limit_fields::limits;

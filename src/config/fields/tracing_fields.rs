@@ -73,11 +73,7 @@ fn read_header(
     folder: &Path,
     report: &mut Report<'_>,
 ) -> Option<(HeaderValue, Option<String>)> {
-    let written = report.accept(value.start(), value.string())?;
-    if let Some(path) = written.strip_prefix("file:") {
-        report.name_file(value.start(), value.key(), &folder.join(path));
-    }
-    let secret = report.accept(value.start(), read_secret(written, folder))?;
+    let secret = read_secret(value, folder, report)?;
     let parsed = HeaderValue::from_str(secret.expose());
     let parsed = parsed.map_err(|_| {
         let key = value.key().to_owned();

@@ -82,6 +82,7 @@ impl ConfigChanges {
         }
         for (key, is_same) in [
             ("dns", before.dns == after.dns),
+            ("page-token", before.page_token == after.page_token),
             ("issuers", before.issuers == after.issuers),
             ("tracing", before.tracing == after.tracing),
             ("upstreams", before.upstreams == after.upstreams),

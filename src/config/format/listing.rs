@@ -10,9 +10,10 @@ use crate::config::value::TrustedPeer;
 const COMMENT_COLUMN: usize = 44;
 
 /// Meaning of keys that are not set, by their full names.
-const UNSET: [(&str, &str); 8] = [
+const UNSET: [(&str, &str); 9] = [
     ("user", "the one that starts the proxy"),
     ("metrics", "not served"),
+    ("page", "not served"),
     ("tracing", "off"),
     ("email", "not set; the CA cannot contact you"),
     ("trust", "no peer"),
@@ -227,6 +228,8 @@ mod tests {
         storage = "file:/data"
         user = "proxy"
         metrics = "127.0.0.1:9100"
+        page = "[::]:9180"
+        page-token = "env:CARGO_PKG_DESCRIPTION"
         tracing = { endpoint = "https://traces.example.com/otlp", sample = 0.25, headers = { X-Key = "env:PATH" }, service-name = "edge" }
         preflight = false
         access-log = { file = "/var/log/\"a.log", format = "combined", query = false }
@@ -297,6 +300,8 @@ mod tests {
         assert_eq!(again.storage, config.storage);
         assert_eq!(again.user, config.user);
         assert_eq!(again.metrics, config.metrics);
+        assert_eq!(again.page, config.page);
+        assert_eq!(again.page_token, config.page_token);
         assert_eq!(again.tracing, config.tracing);
         assert_eq!(again.email, config.email);
         assert_eq!(again.resolver, config.resolver);

@@ -20,6 +20,10 @@ pub const PROXYFILE: &[Key] = keys! {
     "user": Text("a user"), r#""proxy""#;
     /// The address that serves metrics for Prometheus.
     "metrics": Text("an address"), r#""127.0.0.1:9100""#;
+    /// The address of the web page that shows the status.
+    "page": Text("an address"), r#""127.0.0.1:9180""#;
+    /// The secret that opens the web page, and that allows renewals on it.
+    "page-token": Text("a string"), r#""file:/etc/proxy/page-token""#;
     /// The collector of traces, which gets them over OTLP.
     "tracing": AnyOf(&[Text("a URL"), Table(TRACING)]), r#""http://localhost:4318""#;
     /// Reloads when the Proxyfile or a file that it names has changed.

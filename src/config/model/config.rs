@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::certs::challenge::DnsOptions;
 use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
-use crate::certs::{IssuerOptions, LocalNames, ResolverOptions};
+use crate::certs::{IssuerOptions, LocalNames, ResolverOptions, Secret};
 use crate::config::report::{FilePlaces, Origins};
 use crate::config::value::{Directory, LogOptions, ProblemReceiver, StorageUrl, TrustedPeer};
 use crate::listener_names::DEFAULT_LISTENER;
@@ -30,6 +30,10 @@ pub struct Config {
     pub user: Option<String>,
     /// Address of the metrics listener. `None` turns it off.
     pub metrics: Option<SocketAddr>,
+    /// Address of the status page. `None` turns it off.
+    pub page: Option<SocketAddr>,
+    /// Token that opens the status page. Only a page on a loopback address may go without.
+    pub page_token: Option<Secret>,
     /// Tracing of requests. `None` turns it off.
     pub tracing: Option<TraceOptions>,
     /// Contact for the CA. Issuers without one of their own have a copy.
@@ -103,6 +107,8 @@ impl Config {
             admin: None,
             user: None,
             metrics: None,
+            page: None,
+            page_token: None,
             tracing: None,
             email: None,
             listen: ListenOptions::default(),

@@ -39,7 +39,7 @@ impl Config {
         ips.into_iter().any(is_own)
     }
 
-    /// Returns the problems of addresses that cannot be listened on at the same time, except that of metrics.
+    /// Returns the problems of addresses that cannot be listened on at the same time, except those of metrics and the page.
     pub(crate) fn address_conflicts(&self) -> Vec<ListenerProblem> {
         let (http, https) = (&self.listen.http, &self.listen.https);
         let shared = https.iter().filter(|https| {
@@ -61,6 +61,21 @@ impl Config {
         let mut listeners = self.listen.all();
         let is_taken = listeners.any(|listener| is_shared(metrics, listener.address));
         is_taken.then_some(ListenerProblem::SharedMetrics(metrics))
+    }
+
+    /// Returns the problem of the status page: that it shares its address, or that its token and its address do not fit.
+    pub(crate) fn page_problem(&self) -> Option<ListenerProblem> {
+        let Some(page) = self.page else {
+            let has_token = self.page_token.is_some();
+            return has_token.then_some(ListenerProblem::TokenWithoutPage);
+        };
+        let listeners = self.listen.all().map(|listener| listener.address);
+        let mut others = listeners.chain(self.metrics);
+        if others.any(|other| is_shared(page, other)) {
+            return Some(ListenerProblem::SharedPage(page));
+        }
+        let is_open = !page.ip().to_canonical().is_loopback() && self.page_token.is_none();
+        is_open.then_some(ListenerProblem::OpenPage(page))
     }
 
     /// Returns the problem that a site with these settings could not be reached, if no listener serves it.

@@ -1,8 +1,9 @@
 //! The keys that have a single value: at the top of a Proxyfile and in a site, with their fields in `Config` and
 //! `SiteConfig`.
 
+use crate::certs::Secret;
 use crate::config::fields::{
-    self, Codec, Field, boolean, command, field, path, text, tls_versions,
+    self, Codec, Field, boolean, command, field, path, secret, text, tls_versions,
 };
 use crate::config::report::Problem;
 use crate::config::value::{
@@ -13,13 +14,16 @@ use crate::dns_client::NameServer;
 use super::config::Config;
 use super::site::SiteConfig;
 
+/// Least number of bytes of the token of the status page.
+const SHORTEST_PAGE_TOKEN: usize = 16;
+
 /// Returns the keys in the order in which a listing shows them.
 pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
     let storage = Codec::new(
         |value, folder| Ok(StorageUrl::parse(value.string()?)?.within(folder)),
         text,
     );
-    let metrics = Codec::new(|value, _| read_own_listen(value), text);
+    let own_listen = || Codec::new(|value, _| read_own_listen(value), text).optional();
     let server = Codec::new(
         |value, _| parse_resolver(value.string()?),
         |server: &NameServer| text(&ResolverName(*server)),
@@ -29,7 +33,9 @@ pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
         field!("storage", storage, storage),
         field!("admin", admin, path().optional()),
         field!("user", user, Codec::text(parse_user).optional()),
-        field!("metrics", metrics, metrics.optional()),
+        field!("metrics", metrics, own_listen()),
+        field!("page", page, own_listen()),
+        field!("page-token", page_token, page_token()),
         field!("tracing", tracing, fields::tracing().optional()),
         field!("watch", watch, boolean()),
         field!("email", email, Codec::text(parse_email).optional()),
@@ -45,6 +51,16 @@ pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
             fields::problem_receiver().optional()
         ),
     ]
+}
+
+/// The token of the status page, which must be too long to be guessed.
+fn page_token() -> Codec<Option<Secret>> {
+    secret().checked(is_short).optional()
+}
+
+fn is_short(token: &Secret) -> Option<Problem> {
+    let is_short = token.expose().len() < SHORTEST_PAGE_TOKEN;
+    is_short.then_some(Problem::ShortPageToken(SHORTEST_PAGE_TOKEN))
 }
 
 /// Returns the keys of a site in the order in which a listing shows them.

@@ -91,6 +91,14 @@ impl<'t> Proxyfile<'t> {
                 None => report.flag("--metrics", problem.into()),
             }
         }
+        // A token that cannot be read is reported already.
+        let has_bad_token = config.page_token.is_none() && self.table.has("page-token");
+        if let Some(problem) = config.page_problem().filter(|_| !has_bad_token) {
+            let keys = ["page", "page-token"];
+            let value = keys.into_iter().find_map(|key| self.table.value(key));
+            let offset = value.map_or(0, |value| value.start());
+            report.at(offset, problem.into());
+        }
         let context = sites::SiteContext {
             folder: self.folder,
             issuers,

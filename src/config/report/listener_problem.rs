@@ -17,6 +17,16 @@ pub(crate) enum ListenerProblem {
     SharedPort(SocketAddr),
     #[error("metrics cannot share {0} with http or https; set another port")]
     SharedMetrics(SocketAddr),
+    #[error("the page cannot share {0} with http, https or metrics; set another port")]
+    SharedPage(SocketAddr),
+    #[error(
+        "other machines can reach {0}, so the page needs a token; add `page-token = \"file:/etc/proxy/page-token\"`, or use a loopback address like `127.0.0.1:9180`"
+    )]
+    OpenPage(SocketAddr),
+    #[error(
+        "`page-token` has no effect without a page; add `page = \"127.0.0.1:9180\"`, or remove it"
+    )]
+    TokenWithoutPage,
     #[error(
         "no site is on the listener `{0}`; add `listen = [\"{0}\"]` to a site, or remove the name"
     )]

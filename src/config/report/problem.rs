@@ -143,6 +143,10 @@ pub(crate) enum Problem {
     #[error("the secret is empty; set it, or use `env:NAME` or `file:PATH`")]
     SecretEmpty,
     #[error(
+        "`page-token` is easy to guess; use at least {0} characters, as `openssl rand -hex 20` prints them"
+    )]
+    ShortPageToken(usize),
+    #[error(
         "`{0}` is not a valid name for an issuer; use another (`internal` means the internal CA)"
     )]
     IssuerName(String),

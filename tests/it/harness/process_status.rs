@@ -2,6 +2,8 @@
 
 use rustix::process::Pid;
 
+use crate::harness::proxy::Proxy;
+
 /// Returns the values of a key such as `Uid:`.
 pub(crate) fn values(pid: Pid, key: &str) -> Vec<String> {
     let path = format!("/proc/{}/status", pid.as_raw_nonzero());
@@ -16,4 +18,16 @@ pub(crate) fn values(pid: Pid, key: &str) -> Vec<String> {
 /// Returns an amount of memory.
 pub(crate) fn kilobytes(pid: Pid, key: &str) -> u64 {
     values(pid, key)[0].parse().unwrap()
+}
+
+impl Proxy {
+    /// Resident memory of the process in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        kilobytes(self.pid(), "VmRSS:")
+    }
+
+    /// Largest resident memory that the process has had, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        kilobytes(self.pid(), "VmHWM:")
+    }
 }

@@ -19,7 +19,6 @@ use crate::harness::binary::{pass, prepared};
 use crate::harness::clients::https::Client;
 use crate::harness::output_lines::{PATIENCE, follow, wait_for};
 use crate::harness::ports::ProxyPorts;
-use crate::harness::process_status::kilobytes;
 use crate::harness::successors::Successors;
 use crate::harness::wrong_clock::WrongClock;
 
@@ -338,12 +337,9 @@ impl Proxy {
 
     /// Makes a change that causes a reload, and returns the log line about that.
     pub(crate) async fn reload_by(&mut self, change: impl FnOnce(&Self)) -> String {
+        const OUTCOMES: [&str; 2] = ["configuration reloaded", "configuration not reloaded"];
+        let is_outcome = |line: &&str| OUTCOMES.iter().any(|part| line.contains(part));
         let outcomes = |log: &str| {
-            let is_outcome = |line: &&str| {
-                ["configuration reloaded", "configuration not reloaded"]
-                    .iter()
-                    .any(|part| line.contains(part))
-            };
             let outcomes = log.lines().filter(is_outcome).map(str::to_owned);
             outcomes.collect::<Vec<_>>()
         };
@@ -360,19 +356,9 @@ impl Proxy {
         self.setup.file(name, text)
     }
 
-    /// Resident memory of the process in KiB.
-    pub(crate) fn memory(&self) -> u64 {
-        kilobytes(self.pid(), "VmRSS:")
-    }
-
     /// Returns the log so far.
     pub(crate) fn log(&self) -> String {
         self.log.borrow().clone()
-    }
-
-    /// Largest resident memory that the process has had, in KiB.
-    pub(crate) fn peak_memory(&self) -> u64 {
-        kilobytes(self.pid(), "VmHWM:")
     }
 
     pub(crate) fn pid(&self) -> Pid {

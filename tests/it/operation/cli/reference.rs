@@ -131,11 +131,14 @@ fn the_schema_accepts_the_example_with_all_its_settings_and_every_recipe() {
 }
 
 /// Mistakes of meaning, which a schema cannot see.
-const OF_MEANING: [&str; 6] = [
+const OF_MEANING: [&str; 9] = [
     "addresses",
     "no_sites",
+    "open_page",
+    "page_token",
     "proxy_protocol",
     "same_listeners",
+    "short_page_token",
     "unserved_sites",
     "unused_listeners",
 ];
