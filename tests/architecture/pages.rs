@@ -7,7 +7,15 @@ use std::path::{Path, PathBuf};
 use super::source::sources;
 
 /// Folders whose files the pages name in backticks.
-const FOLDERS: [&str; 5] = ["benches/", "docker/", "docs/", "src/", "tests/"];
+const FOLDERS: [&str; 7] = [
+    "benches/",
+    "docker/",
+    "docs/",
+    "packaging/",
+    "src/",
+    "systemd/",
+    "tests/",
+];
 
 /// Tables whose keys are names of the user's choice: sites, paths, users, header fields and statuses.
 const FREE_KEYS: [&str; 7] = [

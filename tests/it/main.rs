@@ -223,6 +223,11 @@ mod operation {
         mod service_manager;
         mod socket_activation;
     }
+    mod packages {
+        mod debian;
+        mod first_steps;
+        mod image;
+    }
     mod admin_socket;
     mod figures;
     mod log;

@@ -17,7 +17,7 @@ pub const PROXYFILE: &[Key] = keys! {
     /// The socket for status and control.
     "admin": Text("a path"), r#""/run/proxy/admin.sock""#;
     /// The user that the proxy becomes once it listens, if root starts it.
-    "user": Text("a user"), r#""proxy""#;
+    "user": Text("a user"), r#""_proxy""#;
     /// The address that serves metrics for Prometheus.
     "metrics": Text("an address"), r#""127.0.0.1:9100""#;
     /// The address of the web page that shows the status.

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod binary;
 pub(crate) mod deadline;
 pub(crate) mod full_pipe;
+pub(crate) mod machine;
 pub(crate) mod open_files;
 pub(crate) mod output_lines;
 pub(crate) mod ports;

@@ -125,7 +125,9 @@ fn the_schema_accepts_the_example_with_all_its_settings_and_every_recipe() {
     let recipes = read("docs/recipes.md");
     let recipes = recipes.split("```toml\n").skip(1);
     let recipes = recipes.filter_map(|it| it.split("```").next());
-    for text in [example.as_str(), &whole].into_iter().chain(recipes) {
+    let packaged = read("packaging/deb/Proxyfile");
+    let files = [example.as_str(), &whole, &packaged];
+    for text in files.into_iter().chain(recipes) {
         assert_eq!(schema.objection(text), None, "{text}");
     }
 }
