@@ -77,6 +77,7 @@ pub(super) async fn accept_connections<L, F, Served>(
             (repeat(|| listener.accept()).await, permit)
         };
         let (stream, permit) = tokio::select! {
+            biased;
             () = shutdown.requested() => return,
             accepted = accepted => accepted,
         };

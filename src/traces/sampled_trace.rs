@@ -16,7 +16,7 @@ use super::trace_context::TRACEPARENT;
 use crate::per_worker::CachePadded;
 
 /// The trace of a request whose spans are recorded: one of the request, and one of each attempt at a backend. Call
-/// [`Self::end`] when the request is over.
+/// [`Self::end_exchange`] and then [`Self::end`] when the request is over.
 #[derive(Debug)]
 pub struct SampledTrace {
     trace: RequestTrace,
@@ -118,13 +118,16 @@ impl SampledTrace {
         OpenSpan::new(span, attempts.next, Arc::clone(&self.queue))
     }
 
-    /// Ends the request: records its span and that of the exchange. `broken` is the reason why the response broke off.
-    pub fn end(self, finished: FinishedRequest, broken: Option<&str>) {
-        let mut exchange = self.attempts.into_inner().exchange;
+    /// Ends the exchange with the backend, if there is one. `broken` is the reason why the response broke off.
+    pub fn end_exchange(&self, broken: Option<&str>) {
+        let mut exchange = self.attempts.lock().exchange.take();
         if let (Some(exchange), Some(reason)) = (&mut exchange, broken) {
             exchange.failed(reason);
         }
-        drop(exchange);
+    }
+
+    /// Ends the request, and records its span. The exchange must have ended.
+    pub fn end(self, finished: FinishedRequest) {
         let FinishedRequest {
             name,
             start,

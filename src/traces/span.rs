@@ -52,9 +52,10 @@ impl Attributes {
     /// Adds a text, which is shortened if it is long. Bytes that are not UTF-8 are replaced.
     pub fn text(&mut self, key: &'static str, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
-        let text = String::from_utf8_lossy(&text[..text.len().min(MAX_TEXT)]);
-        self.list
-            .push((key, AttributeValue::Text(text.into_owned())));
+        let mut text = String::from_utf8_lossy(&text[..text.len().min(MAX_TEXT)]).into_owned();
+        // The mark of a byte that was replaced is longer than the byte.
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        self.list.push((key, AttributeValue::Text(text)));
     }
 
     /// Adds a number.
@@ -117,6 +118,7 @@ mod tests {
         let mut attributes = Attributes::default();
         attributes.text("long", "x".repeat(5000));
         attributes.text("bytes", b"a\xff");
+        attributes.text("long bytes", vec![0xff; 5000]);
         attributes.method(b"BREW");
         attributes.method(b"GET");
         let texts = attributes.list.iter().map(|(_, value)| match value {
@@ -125,6 +127,7 @@ mod tests {
         });
         let texts: Vec<_> = texts.collect();
         assert_eq!(texts[0].len(), MAX_TEXT);
-        assert_eq!(texts[1..], ["a\u{fffd}", "_OTHER", "BREW", "GET"]);
+        assert_eq!((texts[1], texts[2].len()), ("a\u{fffd}", MAX_TEXT - 1));
+        assert_eq!(texts[3..], ["_OTHER", "BREW", "GET"]);
     }
 }

@@ -45,6 +45,7 @@ fn page(path: PathBuf) -> Page {
 fn pages() -> Vec<Page> {
     let docs = fs::read_dir(root().join("docs")).unwrap();
     let docs = docs.map(|entry| Path::new("docs").join(entry.unwrap().file_name()));
+    let docs = docs.filter(|path| path.extension().is_some_and(|end| end == "md"));
     let all = ["README.md", "CHANGELOG.md"].map(PathBuf::from);
     all.into_iter().chain(docs).map(page).collect()
 }

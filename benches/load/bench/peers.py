@@ -45,8 +45,9 @@ class Peer:
 class Starter:
     """Starts servers, each in a folder of its own below `folder`."""
 
-    def __init__(self, found, folder, threads=THREADS):
-        self.found, self.folder, self.threads, self.count = found, folder, threads, 0
+    def __init__(self, found, folder, threads=THREADS, patience=20):
+        """`patience` is the number of seconds that a server may take to its first answer."""
+        self.found, self.folder, self.threads, self.patience, self.count = found, folder, threads, patience, 0
         self.certificate = Certificate(folder)
         self.upstream = self.app = self.grpc_app = None
 
@@ -91,9 +92,9 @@ class Starter:
         try:
             peer = Peer(kind, process, port, secure=kind not in ("upstream", "app", "relay"))
             if kind == "app":
-                process.wait_for(lambda: connects(port), 20, "it does not listen")
+                process.wait_for(lambda: connects(port), self.patience, "it does not listen")
             elif config is None:
-                process.wait_for(lambda: first_answer(peer), 20, "it gives no good answer")
+                process.wait_for(lambda: first_answer(peer, self.patience / 4), self.patience, "it gives no good answer")
             return peer
         except BaseException:
             process.stop()
@@ -157,15 +158,15 @@ def environment(folder, threads):
             "XDG_CONFIG_HOME": str(folder)}
 
 
-def first_answer(peer):
+def first_answer(peer, seconds):
     """None if the peer gives the whole small answer, else a description of what it did."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         if peer.secure:
-            connection = HTTPSConnection("127.0.0.1", peer.port, timeout=5, context=context)
+            connection = HTTPSConnection("127.0.0.1", peer.port, timeout=seconds, context=context)
         else:
-            connection = HTTPConnection("127.0.0.1", peer.port, timeout=5)
+            connection = HTTPConnection("127.0.0.1", peer.port, timeout=seconds)
         try:
             connection.request("GET", "/small", headers={"Host": NAME})
             answer = connection.getresponse()

@@ -188,7 +188,11 @@ function showSentence(element, sentence) {
   const parts = [];
   let end = 0;
   for (const found of sentence.matchAll(TIMES)) {
-    parts.push(sentence.slice(end, found.index), timeElement(new Date(found[0]), dateTime));
+    const moment = new Date(found[0]);
+    if (Number.isNaN(moment.getTime())) {
+      continue;
+    }
+    parts.push(sentence.slice(end, found.index), timeElement(moment, dateTime));
     end = found.index + found[0].length;
   }
   element.replaceChildren(...parts, sentence.slice(end));
@@ -385,7 +389,7 @@ function createSite(name) {
     setText(measures[0].text, rate(site.per_second));
     setText(measures[1].text, share(site.error_share));
     setText(measures[2].text, duration(site.p95));
-    measures[2].cell.title = `5 minutes: half within ${duration(site.p50)}, 95 % within ${duration(site.p95)}`;
+    measures[2].cell.title = `5 minutes: half within ${duration(site.p50)}, 95 % within ${duration(site.p95)}, 99 % within ${duration(site.p99)}`;
     setText(running, String(site.in_flight ?? 0));
     setText(traffic, `${bytes(site.received_bytes)} / ${bytes(site.sent_bytes)}`);
   };
@@ -625,7 +629,7 @@ function showProcess() {
   setText(at("process"), `version ${told.version}, up for ${uptime(told.uptime_seconds)}`);
   for (const [kind, chart] of Object.entries(totals)) {
     const most = showChart(chart, state.minutes, told.minute, ...CHARTS[kind]);
-    const words = kind === "p95" ? duration(most / 1e6) : `${count(most)} a minute`;
+    const words = kind === "p95" ? duration(most / 1e6) : `${count(most)}/min`;
     setText(at(`most-${kind}`), most > 0 ? `at most ${words}` : "");
   }
   let perSecond = 0;
@@ -644,8 +648,8 @@ function showProcess() {
     ["Sites", count(told.sites)],
     ["Connections", count(told.connections), open.join(", ")],
     ["Certificates", count(told.certificates.in_memory)],
-    ["Names without one", count(told.certificates.names_without)],
-    ["Refused in an hour", count(refused)],
+    ["Missing", count(told.certificates.names_without)],
+    ["Refused in 1 h", count(refused)],
     ["Listening", told.listeners.map((it) => it.address).join(", ")],
   ]);
 }

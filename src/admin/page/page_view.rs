@@ -52,6 +52,8 @@ struct SiteRow {
     p50: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     p95: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p99: Option<f64>,
     #[serde(skip_serializing_if = "is_zero")]
     received_bytes: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -83,7 +85,6 @@ struct BackendRow<'u> {
     p50: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     p95: Option<f64>,
-    is_checked: bool,
 }
 
 /// What is known only to the page: the last hour.
@@ -215,6 +216,7 @@ fn site_rows(router: &Router, history: &mut TrafficHistory) -> (PageRows, Minute
             error_share: traffic.error_share.map(rounded),
             p50: traffic.p50,
             p95: traffic.p95,
+            p99: traffic.p99,
             received_bytes: traffic.received_bytes,
             sent_bytes: traffic.sent_bytes,
             minute,
@@ -257,7 +259,6 @@ impl<'u> BackendRow<'u> {
             p50: backend.p50,
             p95: backend.p95,
             // Its time would make each row change with each check.
-            is_checked: backend.last_check.is_some(),
         }
     }
 }

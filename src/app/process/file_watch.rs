@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -13,7 +13,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// State of a file, which differs also if a link to it is swapped, as editors and Kubernetes do: device, inode, size, and the
 /// seconds and nanoseconds of its last change. `None` if there is no such file.
-type Stamp = Option<(u64, u64, u64, i64, i64)>;
+type Stamp = Option<FileState>;
+type FileState = (u64, u64, u64, i64, i64);
 
 /// The watched files.
 #[derive(Debug)]
@@ -23,19 +24,24 @@ pub(in crate::app) struct FileWatch {
     known: Vec<Stamp>,
     /// The files at the last look, if they differed from those.
     changing: Option<Vec<Stamp>>,
+    /// When they were read last.
+    read_at: SystemTime,
 }
 
 impl FileWatch {
     /// Watches these files, from their present state on. Without files, there is never a change.
     pub(in crate::app) async fn new(files: Vec<PathBuf>) -> Self {
+        let read_at = SystemTime::now();
         Self {
             known: stamps(files.clone()).await,
             files,
             changing: None,
+            read_at,
         }
     }
 
-    /// Watches these files instead. Those that it watched already keep the state in which they were read.
+    /// Watches these files instead. Those that it watched already keep the state in which they were read. Those that came
+    /// after that were not read.
     pub(in crate::app) async fn follow(&mut self, files: Vec<PathBuf>) {
         if files == self.files {
             return;
@@ -44,17 +50,21 @@ impl FileWatch {
         for (file, stamp) in files.iter().zip(&mut now) {
             if let Some(index) = self.files.iter().position(|known| known == file) {
                 *stamp = self.known[index];
+            } else if stamp.is_some_and(|stamp| is_later(stamp, self.read_at)) {
+                *stamp = None;
             }
         }
         *self = Self {
             files,
             known: now,
             changing: None,
+            read_at: self.read_at,
         };
     }
 
     /// Records that the files are about to be read, as they are now.
     pub(in crate::app) async fn note_read(&mut self) {
+        self.read_at = SystemTime::now();
         self.known = stamps(self.files.clone()).await;
         self.changing = None;
     }
@@ -100,6 +110,13 @@ fn stamp(file: &Path) -> Stamp {
     ))
 }
 
+/// `true` if the last change of a file was after `moment`.
+fn is_later((.., seconds, nanoseconds): FileState, moment: SystemTime) -> bool {
+    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let changed = (u64::try_from(seconds), u32::try_from(nanoseconds));
+    matches!(changed, (Ok(seconds), Ok(nanos)) if Duration::new(seconds, nanos) > since)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -143,6 +160,24 @@ mod tests {
         // Whoever reads the file in another way need not be told.
         fs::write(&path, "third").unwrap();
         watch.note_read().await;
+        assert!(!tells(&mut watch).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_came_after_the_read_that_lacked_it_is_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, secret) = (dir.path().join("Proxyfile"), dir.path().join("secret"));
+        fs::write(&path, "").unwrap();
+        let mut watch = watch(&path).await;
+        watch.note_read().await;
+        // Files have the time of the last tick of the kernel's clock.
+        let read_at = watch.read_at;
+        while SystemTime::now() < read_at + Duration::from_millis(20) {
+            tokio::task::yield_now().await;
+        }
+        fs::write(&secret, "").unwrap();
+        watch.follow(vec![path, secret]).await;
+        assert!(tells(&mut watch).await);
         assert!(!tells(&mut watch).await);
     }
 

@@ -133,8 +133,12 @@ impl LogEntry {
 
 impl Drop for LogEntry {
     fn drop(&mut self) {
+        let span = self.span.take();
+        if let Some(span) = &span {
+            span.end_exchange(&self.outcome);
+        }
         self.outcome.duration = self.began.elapsed();
-        if let Some(span) = self.span.take() {
+        if let Some(span) = span {
             span.end(&self.request, &self.outcome);
         }
         if let Some(queue) = &self.queue {

@@ -31,10 +31,10 @@ impl ServerSpan {
     }
 
     pub(super) fn routed(&mut self, prefix: &str) {
-        self.route = (prefix != "/").then(|| prefix.to_owned());
+        self.route = (!prefix.is_empty()).then(|| prefix.to_owned());
     }
 
-    /// Ends the request.
+    /// Ends the request. Call [`Self::end_exchange`] before.
     pub(super) fn end(self, request: &RequestRecord, outcome: &Outcome) {
         let mut attributes = self.attributes(request);
         add_outcome(&mut attributes, outcome);
@@ -48,8 +48,13 @@ impl ServerSpan {
             duration: outcome.duration,
             attributes,
         };
+        self.trace.end(finished);
+    }
+
+    /// Ends the exchange with the backend, if there is one.
+    pub(super) fn end_exchange(&self, outcome: &Outcome) {
         let broken = outcome.reason.filter(|_| outcome.is_broken);
-        self.trace.end(finished, broken);
+        self.trace.end_exchange(broken);
     }
 
     /// Attributes of the head. The query is none of them, because it may hold secrets.

@@ -87,12 +87,13 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// `true` for fields that every recipient needs to route, frame or understand a message. Connection cannot remove them.
+/// `true` for fields that every recipient needs to route, frame, understand or trace a message. Connection cannot remove
+/// them.
 fn is_end_to_end(name: &HeaderName) -> bool {
     matches!(
         *name,
         HOST | CONTENT_LENGTH | CONTENT_TYPE | COOKIE | SET_COOKIE | TRAILER
-    )
+    ) || matches!(name.as_str(), "traceparent" | "tracestate")
 }
 
 /// Joins the Cookie fields that HTTP/2 allows to be split (RFC 9113 section 8.2.3). Returns whether there were several.
@@ -167,7 +168,12 @@ mod tests {
     #[test]
     fn connection_cannot_remove_framing_or_routing_fields() {
         let mut fields = headers(&[
-            ("connection", "host, content-length, Trailer, cookie"),
+            (
+                "connection",
+                "host, content-length, Trailer, cookie, traceparent, tracestate",
+            ),
+            ("traceparent", "00-1"),
+            ("tracestate", "a=1"),
             ("host", "a.example"),
             ("content-length", "3"),
             ("trailer", "x-sum"),
@@ -175,7 +181,7 @@ mod tests {
         ]);
         let scan = HeaderScan::of(&fields);
         strip_hop_by_hop(&mut fields, scan);
-        assert_eq!(fields.len(), 4);
+        assert_eq!(fields.len(), 6);
     }
 
     #[test]

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
-use super::deadline::soon;
 use super::skip::skip;
+
+/// Time limit for the boot and for each script. Installations take long where other tests run beside them.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Namespaces of the copy. When it is gone, so is everything that was mounted, listened and written in it.
 const NAMESPACES: [&str; 8] = [
@@ -49,11 +53,14 @@ impl Machine {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let is_ready = tokio::select! {
-            () = soon(ready(&notify)) => true,
-            ended = process.wait() => ended.is_err(),
+        let has_ended = tokio::select! {
+            told = timeout(PATIENCE, ready(&notify)) => {
+                told.expect("systemd should start everything");
+                false
+            }
+            ended = process.wait() => ended.is_ok(),
         };
-        if !is_ready {
+        if has_ended {
             let output = process.wait_with_output().await.unwrap();
             let why = String::from_utf8_lossy(&output.stderr);
             skip(&format!("no copy of this machine boots: {}", why.trim()));
@@ -84,6 +91,7 @@ impl Machine {
 
     async fn output(&self, script: &str) -> Output {
         let mut command = Command::new("nsenter");
+        command.kill_on_drop(true);
         command.args(["--target", &self.init, "--all", "--root", "--wd"]);
         // Without settings for the proxy.
         command.args([
@@ -93,7 +101,8 @@ impl Machine {
             "LC_ALL=C",
         ]);
         command.args(["sh", "-ec", script]).stdin(Stdio::null());
-        soon(command.output()).await.unwrap()
+        let ended = timeout(PATIENCE, command.output()).await;
+        ended.expect(script).unwrap()
     }
 }
 

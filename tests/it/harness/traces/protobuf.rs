@@ -37,13 +37,13 @@ impl<'m> Message<'m> {
     pub(crate) fn messages(&self, number: u64) -> impl Iterator<Item = Message<'m>> {
         let fields = self.0.iter().filter(move |(found, _)| *found == number);
         fields.map(move |(_, field)| match field {
-            Field::Bytes(bytes) => Message::read(*bytes),
+            Field::Bytes(bytes) => Message::read(bytes),
             Field::Number(_) => panic!("field {number} is no message"),
         })
     }
 
     /// The only message in a field.
-    pub(crate) fn message(&self, number: u64) -> Message<'m> {
+    pub(crate) fn message(&self, number: u64) -> Self {
         let mut messages = self.messages(number);
         let only = messages.next().unwrap();
         assert!(messages.next().is_none(), "field {number} is repeated");

@@ -111,7 +111,9 @@ impl Scene {
     /// Returns what a command finds while no proxy runs.
     pub(super) async fn alone(&mut self) -> CheckReport {
         self.release();
-        app::check_standalone(&self.config, &[]).await.unwrap()
+        Box::pin(app::check_standalone(&self.config, &[]))
+            .await
+            .unwrap()
     }
 }
 

@@ -37,6 +37,44 @@ pub(super) fn package(folder: &Path, version: &str) -> Option<String> {
     Some(package)
 }
 
+/// Files of the package, each with its mode and owner.
+const FILES: [(&str, &str); 13] = [
+    ("-rwxr-xr-x root/root", "usr/bin/proxy"),
+    ("-rw-r--r-- root/root", "etc/proxy/Proxyfile"),
+    (
+        "-rw-r--r-- root/root",
+        "usr/lib/systemd/system/proxy.service",
+    ),
+    (
+        "-rw-r--r-- root/root",
+        "usr/lib/systemd/system/proxy.socket",
+    ),
+    ("-rw-r--r-- root/root", "usr/lib/sysusers.d/proxy.conf"),
+    (
+        "-rw-r--r-- root/root",
+        "usr/share/bash-completion/completions/proxy",
+    ),
+    (
+        "-rw-r--r-- root/root",
+        "usr/share/fish/vendor_completions.d/proxy.fish",
+    ),
+    (
+        "-rw-r--r-- root/root",
+        "usr/share/zsh/vendor-completions/_proxy",
+    ),
+    ("-rw-r--r-- root/root", "usr/share/man/man1/proxy.1.gz"),
+    (
+        "-rw-r--r-- root/root",
+        "usr/share/man/man1/proxy-certs-renew.1.gz",
+    ),
+    ("-rw-r--r-- root/root", "usr/share/doc/proxy/changelog.gz"),
+    ("-rw-r--r-- root/root", "usr/share/doc/proxy/copyright"),
+    (
+        "-rw-r--r-- root/root",
+        "usr/share/doc/proxy/third-party-licences.gz",
+    ),
+];
+
 #[test]
 fn the_package_brings_unit_user_configuration_completions_pages_and_licences() {
     let folder = TempDir::new().unwrap();
@@ -50,42 +88,7 @@ fn the_package_brings_unit_user_configuration_completions_pages_and_licences() {
         assert!(depends.contains(needed), "{depends}");
     }
     let listed = said("dpkg-deb", &["-c", &package]);
-    for (mode, path) in [
-        ("-rwxr-xr-x root/root", "usr/bin/proxy"),
-        ("-rw-r--r-- root/root", "etc/proxy/Proxyfile"),
-        (
-            "-rw-r--r-- root/root",
-            "usr/lib/systemd/system/proxy.service",
-        ),
-        (
-            "-rw-r--r-- root/root",
-            "usr/lib/systemd/system/proxy.socket",
-        ),
-        ("-rw-r--r-- root/root", "usr/lib/sysusers.d/proxy.conf"),
-        (
-            "-rw-r--r-- root/root",
-            "usr/share/bash-completion/completions/proxy",
-        ),
-        (
-            "-rw-r--r-- root/root",
-            "usr/share/fish/vendor_completions.d/proxy.fish",
-        ),
-        (
-            "-rw-r--r-- root/root",
-            "usr/share/zsh/vendor-completions/_proxy",
-        ),
-        ("-rw-r--r-- root/root", "usr/share/man/man1/proxy.1.gz"),
-        (
-            "-rw-r--r-- root/root",
-            "usr/share/man/man1/proxy-certs-renew.1.gz",
-        ),
-        ("-rw-r--r-- root/root", "usr/share/doc/proxy/changelog.gz"),
-        ("-rw-r--r-- root/root", "usr/share/doc/proxy/copyright"),
-        (
-            "-rw-r--r-- root/root",
-            "usr/share/doc/proxy/third-party-licences.gz",
-        ),
-    ] {
+    for (mode, path) in FILES {
         let line = listed
             .lines()
             .find(|line| line.ends_with(&format!(" ./{path}")));

@@ -1,5 +1,7 @@
 //! Who may see the status page, and what other web sites can do with it: nothing.
 
+use serde_json::Value;
+
 use super::visitor::{TOKEN, Visitor, page_address, with_token};
 use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step};
 use crate::harness::clients::raw::header;
@@ -227,9 +229,14 @@ async fn a_renewal_does_not_override_the_limits_of_the_ca() {
     assert_eq!(status(&answer), 409, "{answer}");
     assert!(answer.contains("is not renewed: "), "{answer}");
     assert_eq!(ca.count(Step::NewOrder), orders);
-    let told = events.until(|data| data["names"]["www.example.org"]["needs_attention"] == true);
-    let standing = told.await["names"]["www.example.org"]["standing"].to_string();
-    assert!(standing.contains("too many orders"), "{standing}");
+    let name = |data: &Value| data["names"]["www.example.org"].clone();
+    let says_why = |data: &Value| {
+        name(data)["standing"]
+            .to_string()
+            .contains("too many orders")
+    };
+    let told = events.until(says_why).await;
+    assert_eq!(name(&told)["needs_attention"], true, "{told}");
 }
 
 #[tokio::test]
