@@ -53,7 +53,7 @@ pub(super) fn write_head<B>(
     match framing {
         RequestFraming::None => {}
         RequestFraming::Length(length) => {
-            write_field(&CONTENT_LENGTH, &HeaderValue::from(length), case, out);
+            write_length(length, case, out);
         }
         RequestFraming::Chunked => {
             let chunked = HeaderValue::from_static("chunked");
@@ -88,6 +88,14 @@ pub(super) fn announced_trailers(headers: &HeaderMap) -> Vec<HeaderName> {
 /// `true` if the head says that the connection closes after this exchange (RFC 9112 section 9.6).
 pub(super) fn asks_for_close(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECTION).iter().any(is_close)
+}
+
+/// Appends the field with the length of a body to `out`.
+pub(super) fn write_length(length: u64, case: FieldCase, out: &mut Vec<u8>) {
+    case.write(CONTENT_LENGTH.as_str(), out);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `true` if this value of Connection has the option `close`.
@@ -189,6 +197,15 @@ mod tests {
                 headers.append(CONNECTION, HeaderValue::from_static(value));
             }
             assert_eq!(asks_for_close(&headers), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_written_in_full() {
+        for length in [0, 9, 10, 1_234_567_890, u64::MAX] {
+            let mut out = Vec::new();
+            write_length(length, FieldCase::Lower, &mut out);
+            assert_eq!(out, format!("content-length: {length}\r\n").as_bytes());
         }
     }
 }

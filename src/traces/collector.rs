@@ -36,9 +36,9 @@ pub(super) enum CollectorError {
     /// The collector wants other credentials.
     #[error("the collector answers with status {0}; correct `headers` of `tracing`")]
     Credentials(StatusCode),
-    /// There is no receiver of traces at the URL.
+    /// The URL does not accept traces.
     #[error(
-        "there is no receiver of traces at {0}; correct `endpoint` of `tracing`, which takes a form like `http://localhost:4318`"
+        "{0} does not accept traces; correct `endpoint` of `tracing`, which is the base URL of the collector, such as `http://localhost:4318`"
     )]
     Path(Url),
     /// The collector has no room now.

@@ -250,7 +250,7 @@ fn refused(refusal: AccessRefusal) -> Response<PageBody> {
         ),
         AccessRefusal::NoToken => (
             StatusCode::FORBIDDEN,
-            "without `page-token`, nobody can renew on the page; set a token, or use `proxy certs renew NAME`",
+            "the page cannot renew certificates without `page-token`; set it, or run `proxy certs renew NAME`",
         ),
         AccessRefusal::NoRenewalKey => (
             StatusCode::FORBIDDEN,

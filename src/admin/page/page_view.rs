@@ -1,4 +1,4 @@
-//! What the page shows at one moment, and the messages that bring it to browsers.
+//! The content of the page at one moment, and the messages that bring it to browsers.
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::admin::status::{
 use crate::figures::WindowTotals;
 use crate::proxy::Router;
 
-/// What the page shows at one moment, in rows of JSON.
+/// Content of the page at one moment, in rows of JSON.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PageView {
     /// The process, and the running minute of all sites together.
@@ -87,7 +87,7 @@ struct BackendRow<'u> {
     p95: Option<f64>,
 }
 
-/// What is known only to the page: the last hour.
+/// The last hour, which only the page knows.
 #[derive(Debug, Default)]
 pub(super) struct Histories {
     traffic: TrafficHistory,

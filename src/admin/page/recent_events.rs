@@ -1,4 +1,4 @@
-//! What has happened lately: backends and certificates that have changed their state, and reloads.
+//! Recent events: backends and certificates that have changed their state, and reloads.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -18,7 +18,7 @@ pub(super) struct RecentEvent {
     is_bad: bool,
     /// The name, the backend or the process.
     subject: String,
-    /// What has happened, in one sentence.
+    /// One sentence about the event.
     sentence: String,
 }
 

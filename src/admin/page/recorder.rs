@@ -40,7 +40,7 @@ pub struct Recorder(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// What browsers get that come now.
+    /// Message with the whole view, for browsers that come now.
     view: Mutex<PageView>,
     /// Messages for browsers, as they are sent.
     messages: broadcast::Sender<Bytes>,
@@ -50,7 +50,7 @@ struct Shared {
     must_look_at_names: AtomicBool,
 }
 
-/// What a browser gets: the message with the whole view, and those with the changes from then on.
+/// Messages for a browser: one with the whole view, and those with the changes from then on.
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) whole: Bytes,

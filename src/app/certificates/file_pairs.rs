@@ -30,7 +30,7 @@ struct Pair {
     files: TlsFiles,
     sites: Vec<HostPattern>,
     certificate: Arc<Certificate>,
-    /// What clients may not like about it.
+    /// Flaws to which clients may object.
     flaws: Vec<Flaw>,
     /// State of the files when they were last read, even if they could not be used.
     seen: [Option<Stamp>; 2],

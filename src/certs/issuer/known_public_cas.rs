@@ -45,7 +45,7 @@ const STAGING_HOSTS: [(&str, &str); 5] = [
     ("one.digicert.com", "demo.one.digicert.com"),
 ];
 
-/// Whether certificates of `directory` are publicly trusted, as far as is known, and not meant for trials.
+/// `true` if certificates of `directory` are publicly trusted, as far as is known, and not meant for trials.
 #[must_use]
 pub fn is_public_production(directory: &Url) -> bool {
     is_public(directory) && !is_at(directory, &STAGING_HOSTS.map(|(_, staging)| staging))

@@ -24,7 +24,7 @@ use crate::http1::upgraded::Upgraded;
 const STEPS: usize = 32;
 /// Room for the first bytes of a request on a connection without buffers.
 const FIRST_BYTES: usize = 1024;
-/// What a client sends first that speaks HTTP/2 without having asked (RFC 9113 section 3.4).
+/// First bytes of a client that speaks HTTP/2 without having asked (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Connection of a client, which answers one request after the other. It is a future that ends with the connection. A
@@ -452,7 +452,7 @@ mod tests {
         connection.stream.as_mut().unwrap()
     }
 
-    /// What the client gets, without the `Date`.
+    /// Bytes for the client, without the `Date`.
     fn written<B>(connection: &mut TestConnection<B>) -> String
     where
         B: Body<Data = Bytes> + Unpin,

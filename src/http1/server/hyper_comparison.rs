@@ -50,7 +50,7 @@ enum SeenBody {
     Complete(Vec<u8>, Option<HeaderMap>),
 }
 
-/// What became of a connection.
+/// End of a connection.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     requests: Vec<Seen>,
@@ -150,7 +150,7 @@ fn statuses(written: &[u8]) -> Vec<String> {
     lines.map(status).collect()
 }
 
-/// What this room makes of the bytes of `stream`.
+/// Result of this room for the bytes of `stream`.
 fn serve(stream: ScriptedStream, least_polls: usize) -> Outcome {
     let requests = Requests::default();
     let mut connection = ServerConnection::new(stream, requests.clone(), LIMITS);
@@ -167,7 +167,7 @@ fn serve(stream: ScriptedStream, least_polls: usize) -> Outcome {
     }
 }
 
-/// What hyper makes of `input`.
+/// Result of hyper for `input`.
 fn serve_with_hyper(input: &[u8]) -> Outcome {
     let requests = Requests::default();
     let answers = requests.clone();

@@ -31,7 +31,7 @@ pub(super) struct Handover {
     connection: Option<Waker>,
 }
 
-/// What the reader of a body wants from the connection.
+/// Wish of the reader of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     Nothing,

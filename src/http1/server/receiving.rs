@@ -145,7 +145,7 @@ type BodyPart = Option<Result<Frame<Bytes>, Error>>;
 
 /// Outcome of handing a part over.
 struct HandedOver {
-    /// What follows, if it was the last part.
+    /// State that follows, if it was the last part.
     end: Option<Receiving>,
     /// `true` if the reader is in this task.
     is_here: bool,

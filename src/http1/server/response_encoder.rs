@@ -9,12 +9,9 @@ use hyper::ext::ReasonPhrase;
 use super::request_meaning::has_token;
 use crate::http1::encoded_body::BodyEncoder;
 use crate::http1::field_case::FieldCase;
-use crate::http1::request_head::{announced_trailers, write_field};
+use crate::http1::request_head::{announced_trailers, write_field, write_length};
 
-/// Most digits of a number of 64 bits.
-const LENGTH_DIGITS: usize = 20;
-
-/// What the head of a response depends on, besides the response.
+/// Part of a request on which the head of its response depends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AskedResponse {
     /// Version of the request.
@@ -25,7 +22,7 @@ pub(super) struct AskedResponse {
     pub(super) takes_trailers: bool,
 }
 
-/// What follows the head of a response.
+/// State after the head of a response.
 #[derive(Debug)]
 pub(super) struct BegunResponse {
     /// Encoder of the body; `None` if none is sent.
@@ -54,7 +51,7 @@ impl AskedResponse {
         }
     }
 
-    /// What the response to bytes that are no request depends on.
+    /// Stands for bytes that are no request.
     pub(super) fn unknown() -> Self {
         Self::new(&Method::GET, Version::HTTP_11, false)
     }
@@ -127,7 +124,7 @@ impl AskedResponse {
     /// Appends the field that frames the body.
     fn write_length<B: Body>(self, response: &Response<B>, framing: Framing, out: &mut Vec<u8>) {
         match framing {
-            Framing::Length(length) => write_content_length(length, out),
+            Framing::Length(length) => write_length(length, FieldCase::Lower, out),
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             // The length that the body would have had in a response to GET.
             Framing::None if self.is_head => {
@@ -138,7 +135,7 @@ impl AskedResponse {
                     && !is_empty(response.status())
                     && let Some(length) = body.size_hint().exact()
                 {
-                    write_content_length(length, out);
+                    write_length(length, FieldCase::Lower, out);
                 }
             }
             Framing::None | Framing::UntilClose => {}
@@ -182,22 +179,6 @@ fn write_status_line<B>(response: &Response<B>, version: Version, out: &mut Vec<
     out.push(b' ');
     let usual = || status.canonical_reason().unwrap_or("<none>").as_bytes();
     out.extend_from_slice(reason.map_or_else(usual, ReasonPhrase::as_bytes));
-    out.extend_from_slice(b"\r\n");
-}
-
-fn write_content_length(mut length: u64, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; LENGTH_DIGITS];
-    let mut start = LENGTH_DIGITS;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + u8::try_from(length % 10).unwrap_or_default();
-        length /= 10;
-        if length == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(b"content-length: ");
-    out.extend_from_slice(&digits[start..]);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -324,14 +305,5 @@ mod tests {
         response.extensions_mut().insert(reason);
         let (head, _) = written(asked(&Method::GET, Version::HTTP_11), &response);
         assert!(head.starts_with("HTTP/1.1 299 Fine\r\n"), "{head}");
-    }
-
-    #[test]
-    fn lengths_are_written_in_full() {
-        for length in [0, 9, 10, 1_234_567_890, u64::MAX] {
-            let mut out = Vec::new();
-            write_content_length(length, &mut out);
-            assert_eq!(out, format!("content-length: {length}\r\n").as_bytes());
-        }
     }
 }

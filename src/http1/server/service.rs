@@ -1,4 +1,4 @@
-//! What answers the requests of a connection.
+//! The service that answers the requests of a connection.
 
 use std::future::Future;
 use std::pin::Pin;

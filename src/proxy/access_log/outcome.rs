@@ -22,7 +22,7 @@ pub(super) struct Outcome {
     pub(super) trace_id: Option<TraceId>,
     pub(super) reason: Option<&'static str>,
     pub(super) is_whole: bool,
-    /// Whether the response broke off.
+    /// `true` if the response broke off.
     pub(super) is_broken: bool,
 }
 

@@ -23,7 +23,7 @@ pub struct DirectResponse {
     pub bytes: u64,
     /// Reason of the refusal, if the request was refused.
     pub reason: Option<Reason>,
-    /// Whether the request is written to the access log.
+    /// `true` if the request is written to the access log.
     pub is_logged: bool,
 }
 
