@@ -20,7 +20,7 @@ use super::problems::ProblemWatch;
 use super::process::{open_file_limit, service_manager};
 use super::rehearsal::Rehearsal;
 use super::shared_state::SharedState;
-use super::shutdown::{Departure, Shutdown};
+use super::shutdown::{End, Shutdown};
 use super::start::{Opened, first_acceptor, start_manager, stats, watch_problems};
 use super::upgrade::{Handover, Inherited, Successor, SuccessorError};
 use super::workers::Workers;
@@ -322,23 +322,27 @@ impl App {
         Successor::start(binary, handover).await
     }
 
+    /// Accepts no more connections, and tells the clients of the open ones. [`Self::stop`] or [`Self::leave`] must follow.
+    pub(super) fn begin_drain(&self, end: &End) {
+        end.begin(&self.connections, self.built.config.limits.drain_timeout);
+    }
+
     /// Ends as [`Self::stop`] does, but slowly: another process has taken over, and the clients of this one shall not come to
     /// it all at once.
     pub(super) async fn leave(self) -> usize {
         self.admin.complete_handover();
-        self.end(Departure::Gradual, None).await
+        self.end(None).await
     }
 
     /// Accepts no more connections, waits for the open ones within the drain time-out, and returns the number that were cut.
     /// `asker` is told before the admin socket is closed. Orders are left as they stand and resumed at the next start.
     pub async fn stop(self, asker: Option<oneshot::Sender<Stopped>>) -> usize {
         service_manager::tell_stopping(self.built.config.limits.drain_timeout).await;
-        self.end(Departure::AtOnce, asker).await
+        self.end(asker).await
     }
 
-    async fn end(self, departure: Departure, asker: Option<oneshot::Sender<Stopped>>) -> usize {
+    async fn end(self, asker: Option<oneshot::Sender<Stopped>>) -> usize {
         let drain = Shutdown {
-            departure,
             timeout: self.built.config.limits.drain_timeout,
             connections: self.connections,
             upstreams: self.shared.context.tasks,

@@ -15,19 +15,39 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for the last lines of the access log to be written, and for the last traces to be exported.
 const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How fast the clients have to leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Departure {
-    /// At once: the process stops.
-    AtOnce,
-    /// Over most of the drain: another process has taken over.
-    Gradual,
+/// Why the process ends.
+pub(super) enum End {
+    /// A signal, by its name.
+    Signal(&'static str),
+    /// `proxy stop`, which waits to be told.
+    Command(oneshot::Sender<Stopped>),
+    /// Another process has taken over.
+    Upgraded,
+}
+
+impl End {
+    pub(super) fn cause(&self) -> &'static str {
+        match self {
+            Self::Signal(name) => name,
+            Self::Command(_) => "proxy stop",
+            Self::Upgraded => "upgrade",
+        }
+    }
+
+    /// Asks the accept loops and connections of clients to end: at once, or over most of the `drain_timeout` if their clients
+    /// have another process to go to.
+    pub(super) fn begin(&self, connections: &Tasks, drain_timeout: Duration) {
+        match self {
+            Self::Signal(_) | Self::Command(_) => connections.stop(),
+            // The last ones need time for their end, too.
+            Self::Upgraded => connections.stop_within(drain_timeout / 5 * 4),
+        }
+    }
 }
 
 /// The parts that end when the process stops, in the order in which they end.
 #[derive(Debug)]
 pub(super) struct Shutdown {
-    pub(super) departure: Departure,
     /// Time for the open connections to end.
     pub(super) timeout: Duration,
     /// Accept loops and connections of clients.
@@ -51,10 +71,6 @@ impl Shutdown {
         self.background.stop();
         self.admin.stop();
         self.records.stop();
-        if self.departure == Departure::Gradual {
-            // The last ones need time for their end, too.
-            self.connections.stop_within(self.timeout / 5 * 4);
-        }
         let cut = self.connections.drain(self.timeout).await;
         self.upstreams.drain(Duration::ZERO).await;
         if let Some(asker) = asker {

@@ -15,9 +15,10 @@ use super::process::file_watch::FileWatch;
 use super::process::logging::{self, Log, WHOLE};
 use super::process::signals::Signals;
 use super::process::{privileges, service_manager};
+use super::shutdown::End;
 use super::upgrade::{Inherited, Predecessor, Successor, own_binary};
 use super::{App, Error};
-use crate::admin::{self, ProcessCommand, Reloaded, Stopped, Upgraded};
+use crate::admin::{self, ProcessCommand, Reloaded, Upgraded};
 use crate::config::{Config, ConfigChanges, ConfigFile};
 use crate::printable::with_causes;
 
@@ -104,6 +105,8 @@ async fn serve(config: &Config, process: &Process<'_>, inherited: Inherited) -> 
     } = requests;
     // Commands that come now are told that the proxy stops.
     drop(commands);
+    // First, so that no connection that the line covers is kept open for another request.
+    app.begin_drain(&end);
     info!(by = end.cause(), "draining");
     let drained = async {
         match end {
@@ -134,26 +137,6 @@ async fn tell_ready(app: &App, predecessor: &Predecessor) {
         predecessor.tell_ready();
     } else {
         service_manager::tell_ready().await;
-    }
-}
-
-/// Why the process ends.
-enum End {
-    /// A signal, by its name.
-    Signal(&'static str),
-    /// `proxy stop`, which waits to be told.
-    Command(oneshot::Sender<Stopped>),
-    /// Another process has taken over.
-    Upgraded,
-}
-
-impl End {
-    fn cause(&self) -> &'static str {
-        match self {
-            Self::Signal(name) => name,
-            Self::Command(_) => "proxy stop",
-            Self::Upgraded => "upgrade",
-        }
     }
 }
 

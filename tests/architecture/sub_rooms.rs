@@ -378,7 +378,14 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ),
             (
                 "signal_loop",
-                &["error", "process", "listeners", "upgrade", "lifecycle"],
+                &[
+                    "error",
+                    "process",
+                    "listeners",
+                    "upgrade",
+                    "shutdown",
+                    "lifecycle",
+                ],
             ),
         ],
     ),
