@@ -51,3 +51,30 @@ pub(crate) async fn wait_for(
         ),
     }
 }
+
+/// Waits until the lines of `log` with `part` are about `total` names, and returns them. The proxy writes one line for the names
+/// that fail at about the same time; how many those are depends on the speed of the machine.
+pub(crate) async fn lines_for_names(
+    log: &mut watch::Receiver<String>,
+    part: &str,
+    total: usize,
+) -> Vec<String> {
+    let find = |log: &str| {
+        let lines = log.lines().filter(|line| line.contains(part));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let names = |log: &String| find(log).iter().map(|line| number(line)).sum::<usize>();
+    match timeout(PATIENCE, log.wait_for(|log| names(log) >= total)).await {
+        Ok(Ok(log)) => find(&log),
+        _ => panic!("`{part}` was not said of {total} names"),
+    }
+}
+
+/// Returns the number of names that a line is about.
+fn number(line: &str) -> usize {
+    let number = line.split_once("number=").and_then(|(_, after)| {
+        let (digits, _) = after.split_once(' ')?;
+        digits.parse().ok()
+    });
+    number.unwrap_or(1)
+}

@@ -17,7 +17,7 @@ use crate::harness::backends::web_app::App;
 pub(crate) use crate::harness::binary::command;
 use crate::harness::binary::{pass, prepared};
 use crate::harness::clients::https::Client;
-use crate::harness::output_lines::{PATIENCE, follow, wait_for};
+use crate::harness::output_lines::{PATIENCE, follow, lines_for_names, wait_for};
 use crate::harness::ports::ProxyPorts;
 use crate::harness::successors::Successors;
 use crate::harness::wrong_clock::WrongClock;
@@ -324,6 +324,11 @@ impl Proxy {
     pub(crate) async fn logged(&mut self, part: &str) -> String {
         let log = self.log.clone();
         wait_for(&mut self.log, part, &log).await
+    }
+
+    /// Waits until the log lines with `part` are about `total` names, and returns them.
+    pub(crate) async fn logged_for_names(&mut self, part: &str, total: usize) -> Vec<String> {
+        lines_for_names(&mut self.log, part, total).await
     }
 
     /// Replaces the Proxyfile, reloads it, and returns the log line about it.
