@@ -15,7 +15,9 @@ use super::admin_endpoints::{AdminEndpoints, RunningAdmin};
 use super::built_config::{Basis, BuiltConfig, Draft};
 use super::certificates::ServedPairs;
 use super::doctor::{Doctor, DoctorParts, RunningProxy};
-use super::listeners::{BoundListener, BoundListeners, ListenerPlan, Listeners, ServerState};
+use super::listeners::{
+    BoundListener, BoundListeners, ListenerPlan, Listeners, ServerState, quic_secret,
+};
 use super::problems::ProblemWatch;
 use super::process::{open_file_limit, service_manager};
 use super::rehearsal::Rehearsal;
@@ -30,6 +32,7 @@ use crate::admin::{
 use crate::certs::CertManager;
 use crate::config::{Config, ConfigChanges, ConfigFile};
 use crate::proxy::CurrentRouter;
+use crate::server::QuicNetwork;
 use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::SystemRoots;
@@ -79,6 +82,7 @@ impl App {
             shared,
             admin: AdminEndpoints::default(),
             plan: ListenerPlan::bind(&config.listen, Workers::count(), &none)?,
+            http3_link: None,
         };
         Self::start_in(opened, &config, max_connections).await
     }
@@ -104,6 +108,9 @@ impl App {
         shared.context.listen_addresses.set(open.addresses());
         let open_listeners = Arc::new(ArcSwap::from_pointee(open.statuses()));
         let connections = Tasks::new();
+        let keys = quic_secret::keys(&*shared.storage).await;
+        let quic_network = QuicNetwork::new(keys, opened.http3_link, &shared.background);
+        let quic_network = quic_network.map_err(Error::Runtime)?;
         let state = ServerState {
             permits: Arc::new(Semaphore::new(max_connections)),
             connections: connections.clone(),
@@ -111,6 +118,7 @@ impl App {
             current_router: Arc::clone(&current_router),
             refusals: shared.refusals.clone(),
             figures: shared.figures.clone(),
+            quic_network,
             accept_failure_log: Arc::default(),
         };
         let admin = admin.serve(stats(
@@ -319,11 +327,16 @@ impl App {
         handover.add(sockets.map_err(SuccessorError::Sockets)?);
         let added = self.admin.add_to(&mut handover);
         added.map_err(SuccessorError::Sockets)?;
+        let link = self.listeners.link_successor(&self.shared.background);
+        handover.add_link(link.map_err(SuccessorError::Sockets)?);
         Successor::start(binary, handover).await
     }
 
     /// Accepts no more connections, and tells the clients of the open ones. [`Self::stop`] or [`Self::leave`] must follow.
     pub(super) fn begin_drain(&self, end: &End) {
+        if matches!(end, End::Upgraded) {
+            self.listeners.hand_over();
+        }
         end.begin(&self.connections, self.built.config.limits.drain_timeout);
     }
 

@@ -18,6 +18,7 @@ use super::workers::Workers;
 use crate::admin::{self, ListenerStatus};
 use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::Config;
+use crate::server::PredecessorLink;
 use crate::tls;
 
 /// The first part of a start: all that is opened, with the privileges that it takes.
@@ -25,6 +26,8 @@ pub(super) struct Opened {
     pub(super) shared: SharedState,
     pub(super) admin: AdminEndpoints,
     pub(super) plan: ListenerPlan,
+    /// The link to the process that this one takes over from.
+    pub(super) http3_link: Option<PredecessorLink>,
 }
 
 impl Opened {
@@ -39,6 +42,7 @@ impl Opened {
         let Inherited {
             sockets: mut passed,
             admin,
+            http3_link,
             ..
         } = inherited;
         let workers = Workers::count();
@@ -60,6 +64,7 @@ impl Opened {
             shared,
             admin,
             plan,
+            http3_link,
         })
     }
 }

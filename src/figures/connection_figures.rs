@@ -14,15 +14,17 @@ pub enum ClientProtocol {
     Http1,
     /// HTTP/2 over TLS.
     Http2,
+    /// HTTP/3 over QUIC.
+    Http3,
 }
 
 impl ClientProtocol {
-    const ALL: [Self; 3] = [Self::PlainHttp1, Self::Http1, Self::Http2];
+    const ALL: [Self; 4] = [Self::PlainHttp1, Self::Http1, Self::Http2, Self::Http3];
 
     /// Returns the word for the protocol, as in metrics.
     #[must_use]
     pub fn word(self) -> &'static str {
-        ["http", "https-http1", "https-http2"][self as usize]
+        ["http", "https-http1", "https-http2", "https-http3"][self as usize]
     }
 }
 
@@ -180,10 +182,10 @@ mod tests {
         let one = OpenConnection::new(figures.of_worker(0), ClientProtocol::Http2);
         let other = OpenConnection::new(figures.of_worker(1), ClientProtocol::Http2);
         drop(one);
-        let [_, _, http2] = figures.protocols();
+        let [_, _, http2, _] = figures.protocols();
         assert_eq!((http2.total, http2.open), (2, 1));
         drop(other);
-        let [plain, _, http2] = figures.protocols();
+        let [plain, _, http2, _] = figures.protocols();
         assert_eq!((http2.total, http2.open, plain.total), (2, 0, 0));
     }
 }

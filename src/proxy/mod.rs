@@ -16,7 +16,7 @@ mod site_features;
 mod websocket;
 
 pub use crate::upstream::{
-    BodyError, ClientBody, ClientShare, Http1Body, Interims, ProgressTimeout, StreamBody,
+    BodyError, BoxedBody, ClientBody, ClientShare, Http1Body, Interims, ProgressTimeout, StreamBody,
 };
 pub use access_log::{AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget};
 pub use body::Body;

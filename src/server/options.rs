@@ -13,6 +13,25 @@ pub struct ListenOptions {
     pub http: Vec<ListenerOptions>,
     /// Listeners of HTTPS.
     pub https: Vec<ListenerOptions>,
+    /// HTTP/3 on the UDP ports of the HTTPS listeners.
+    pub http3: Http3Options,
+}
+
+/// Settings of HTTP/3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Http3Options {
+    /// Whether clients are served over HTTP/3.
+    pub is_on: bool,
+    /// UDP port at which clients reach the proxy, if it is not that of the listener.
+    pub port: Option<u16>,
+}
+
+impl Http3Options {
+    /// Returns whether `listener` serves HTTP/3. PROXY headers exist for TCP only.
+    #[must_use]
+    pub fn is_served_by(&self, listener: &ListenerOptions) -> bool {
+        self.is_on && listener.proxy_protocol != Some(ProxyProtocol::Required)
+    }
 }
 
 impl ListenOptions {
@@ -51,6 +70,7 @@ impl Default for ListenOptions {
         Self {
             http: at(80),
             https: at(443),
+            http3: Http3Options::default(),
         }
     }
 }

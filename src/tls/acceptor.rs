@@ -14,7 +14,9 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server};
 use super::Error;
 use super::client_auth::{ClientAuth, ClientFacts};
 use super::refusal_log::RefusalLog;
-use super::server_config::{ACME_TLS, challenge_config, client_auth_config, server_config};
+use super::server_config::{
+    ACME_TLS, Transport, challenge_config, client_auth_config, server_config,
+};
 use super::sni_lookup::{BySni, Fixed};
 use super::stream::TlsStream;
 use super::stream_buffers::StreamBuffers;
@@ -68,16 +70,17 @@ pub struct SiteRules {
 
 /// The TLS settings of one site.
 #[derive(Debug)]
-struct SiteTls {
+pub(super) struct SiteTls {
     config: Arc<ServerConfig>,
-    auth: Option<Arc<ClientAuth>>,
-    listeners: ListenerSet,
+    pub(super) quic: Arc<ServerConfig>,
+    pub(super) auth: Option<Arc<ClientAuth>>,
+    pub(super) listeners: ListenerSet,
 }
 
 /// Accepts TLS connections.
 #[derive(Debug)]
 pub struct Acceptor {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     default_names: Vec<(ListenerId, HostName)>,
     handshake_timeout: Duration,
     /// Empty if all sites have the default rules, and are served on all listeners.
@@ -86,12 +89,14 @@ pub struct Acceptor {
 
 /// State that survives a reload, such as the keys of session tickets.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     config: Arc<ServerConfig>,
     /// For sites that require the newest version.
     newest: Arc<ServerConfig>,
+    /// For connections over QUIC, which always have the newest version.
+    pub(super) quic: Arc<ServerConfig>,
     resolver: Arc<BySni>,
-    cache: Arc<CertCache>,
+    pub(super) cache: Arc<CertCache>,
     manager: CertManager,
     challenges: Arc<TlsAlpn01Certificates>,
     refusals: RefusalLog,
@@ -126,10 +131,14 @@ impl Acceptor {
         let resolver = Arc::new(BySni {
             cache: Arc::clone(&cache),
         });
-        let config = |min| server_config(Arc::<BySni>::clone(&resolver), min).map(Arc::new);
+        let config = |transport| {
+            let resolver = Arc::<BySni>::clone(&resolver);
+            server_config(resolver, transport).map(Arc::new)
+        };
         let shared = Shared {
-            config: config(TlsVersion::Tls12)?,
-            newest: config(TlsVersion::Tls13)?,
+            config: config(Transport::Tcp(TlsVersion::Tls12))?,
+            newest: config(Transport::Tcp(TlsVersion::Tls13))?,
+            quic: config(Transport::Quic)?,
             resolver,
             cache,
             manager,
@@ -264,7 +273,11 @@ impl Acceptor {
 
     /// Returns the name for a client without SNI: the address that it connected to if that is a site of the listener, else the
     /// listener's default name.
-    fn name_without_sni(&self, local: SocketAddr, listener: ListenerId) -> Option<HostName> {
+    pub(super) fn name_without_sni(
+        &self,
+        local: SocketAddr,
+        listener: ListenerId,
+    ) -> Option<HostName> {
         let address = HostName::from(local.ip().to_canonical());
         let is_elsewhere = |site_tls: &SiteTls| !site_tls.listeners.contains(listener);
         let has_certificate = self.shared.cache.lookup(address.as_str()).is_some();
@@ -292,7 +305,7 @@ impl Acceptor {
     }
 
     /// Returns the TLS settings of the site of this name, if sites differ.
-    fn site_tls(&self, name: &HostName) -> Option<&SiteTls> {
+    pub(super) fn site_tls(&self, name: &HostName) -> Option<&SiteTls> {
         if self.sites.is_empty() {
             None
         } else {
@@ -331,16 +344,22 @@ impl Acceptor {
 impl Shared {
     fn site_tls(&self, rules: &SiteRules) -> Result<SiteTls, rustls::Error> {
         let min = rules.min_version;
+        let with_auth = |auth, transport| {
+            let resolver = Arc::<BySni>::clone(&self.resolver);
+            client_auth_config(resolver, auth, transport).map(Arc::new)
+        };
         let config = match (&rules.client_auth, min) {
-            (Some(auth), _) => {
-                let resolver = Arc::<BySni>::clone(&self.resolver);
-                Arc::new(client_auth_config(resolver, auth, min)?)
-            }
+            (Some(auth), _) => with_auth(auth, Transport::Tcp(min))?,
             (None, TlsVersion::Tls12) => Arc::clone(&self.config),
             (None, TlsVersion::Tls13) => Arc::clone(&self.newest),
         };
+        let quic = match &rules.client_auth {
+            Some(auth) => with_auth(auth, Transport::Quic)?,
+            None => Arc::clone(&self.quic),
+        };
         Ok(SiteTls {
             config,
+            quic,
             auth: rules.client_auth.clone(),
             listeners: rules.listeners.clone(),
         })
@@ -348,7 +367,10 @@ impl Shared {
 }
 
 /// Copies a configuration that serves one certificate, whatever the SNI.
-fn with_certificate(config: &ServerConfig, certificate: &Certificate) -> Arc<ServerConfig> {
+pub(super) fn with_certificate(
+    config: &ServerConfig,
+    certificate: &Certificate,
+) -> Arc<ServerConfig> {
     let mut config = config.clone();
     config.cert_resolver = Arc::new(Fixed(Arc::clone(certificate.certified_key())));
     Arc::new(config)

@@ -26,6 +26,14 @@ pub enum Error {
         /// The reason.
         refusal: CertificateRefusal,
     },
+    /// The client came over QUIC, and the certificate of the name is not in memory.
+    #[error(
+        "the certificate of {name} is not in memory, and QUIC cannot wait for it; the client has to connect over TCP first"
+    )]
+    NotInMemory {
+        /// The name in the client's SNI.
+        name: HostName,
+    },
     /// The site of the name is served on other listeners only.
     #[error("{name} is not served on this listener; its site names others in `listen`")]
     OtherListener {
@@ -41,6 +49,12 @@ pub enum Error {
     /// The client's SNI is not a valid name.
     #[error("the client sent an SNI that is not a host name")]
     BadName,
+}
+
+impl From<rustls::Error> for Error {
+    fn from(error: rustls::Error) -> Self {
+        Self::Handshake(io::Error::new(io::ErrorKind::InvalidData, error))
+    }
 }
 
 /// Returns why a handshake failed, and how to let an unknown client in.

@@ -6,6 +6,8 @@ mod client_auth;
 mod distinguished_name;
 mod error;
 mod pieces;
+mod quic_handshake;
+mod quic_session;
 mod refusal_log;
 mod server_config;
 mod sni_lookup;
@@ -19,6 +21,7 @@ pub use client_auth::{
     VerifiedCertificate,
 };
 pub use error::Error;
+pub use quic_handshake::{QuicAddresses, QuicFacts, QuicHandshake};
 pub use stream::TlsStream;
 pub use stream_buffers::StreamBuffers;
 pub use version::TlsVersion;

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::client_auth::ClientAuth;
 use super::sni_lookup::Fixed;
@@ -15,23 +15,44 @@ use super::version::TlsVersion;
 /// The only protocol that a CA offers to validate a challenge (RFC 8737 section 4).
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
-/// The protocols that are offered, the best one first. HTTP/1.0 is answered like HTTP/1.1, whose parser reads it.
-fn protocols() -> Vec<Vec<u8>> {
-    ["h2", "http/1.1", "http/1.0"].map(Vec::from).to_vec()
+/// The transport below TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// TCP, with this version of TLS or a later one.
+    Tcp(TlsVersion),
+    /// QUIC, which requires TLS 1.3 (RFC 9001 section 4.2).
+    Quic,
 }
 
-/// Builds a configuration from version `min` on, with rustls' default cipher suites, HTTP/2 before HTTP/1.1, and stateless
-/// tickets whose keys rotate. Each handshake sends one ticket: a client that resumes gets the next one.
+impl Transport {
+    /// Returns the protocols that are offered, the best one first. HTTP/1.0 is answered like HTTP/1.1, whose parser reads it.
+    fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Tcp(_) => ["h2", "http/1.1", "http/1.0"].map(Vec::from).to_vec(),
+            Self::Quic => vec![b"h3".to_vec()],
+        }
+    }
+
+    fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
+        match self {
+            Self::Tcp(min) => min.and_later(),
+            Self::Quic => TlsVersion::Tls13.and_later(),
+        }
+    }
+}
+
+/// Builds a configuration with rustls' default cipher suites, HTTP/2 before HTTP/1.1, and stateless tickets whose keys rotate.
+/// Each handshake sends one ticket: a client that resumes gets the next one.
 pub(super) fn server_config(
     resolver: Arc<dyn ResolvesServerCert>,
-    min: TlsVersion,
+    transport: Transport,
 ) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(min.and_later())?
+        .with_protocol_versions(transport.versions())?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
-    config.alpn_protocols = protocols();
+    config.alpn_protocols = transport.protocols();
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     Ok(config)
@@ -42,14 +63,14 @@ pub(super) fn server_config(
 pub(super) fn client_auth_config(
     resolver: Arc<dyn ResolvesServerCert>,
     auth: &ClientAuth,
-    min: TlsVersion,
+    transport: Transport,
 ) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(min.and_later())?
+        .with_protocol_versions(transport.versions())?
         .with_client_cert_verifier(Arc::clone(&auth.verifier))
         .with_cert_resolver(resolver);
-    config.alpn_protocols = protocols();
+    config.alpn_protocols = transport.protocols();
     forbid_resumption(&mut config);
     Ok(config)
 }

@@ -380,6 +380,9 @@ pub enum BodyError {
     /// The HTTP/2 stream or its connection ended before the body did.
     #[error("the stream of the body was reset")]
     Reset(#[from] h2::Error),
+    /// The client's stream ended before the body did, or broke the rules of its protocol.
+    #[error("the client's stream failed: {0}")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The sender ended the HTTP/2 stream early, without an error code (RFC 9113 section 8.1).
     #[error("the sender stopped before the end of the body")]
     Stopped,

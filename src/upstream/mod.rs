@@ -22,9 +22,9 @@ pub use backend::{
 };
 pub use balance::is_cookie_name;
 pub use body::{
-    BufferedBody, ClientBody, ExpectContinue, Http1Body, Interims, ProgressTimeout, RequestBody,
-    StreamBody, is_client_field, listen_for_interims, never_passes, remove_all_spellings,
-    remove_other_spellings, remove_unpassable,
+    BoxedBody, BufferedBody, ClientBody, ExpectContinue, Http1Body, Interims, ProgressTimeout,
+    RequestBody, StreamBody, is_client_field, listen_for_interims, never_passes,
+    remove_all_spellings, remove_other_spellings, remove_unpassable,
 };
 pub use dns::Resolver;
 pub use error::{BodyError, Error};

@@ -217,6 +217,7 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
         "server",
         &[
             ("accept", &[]),
+            ("alt_svc", &[]),
             ("https_location", &[]),
             ("https_ports", &[]),
             ("current_date", &[]),
@@ -234,6 +235,8 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
                     "options",
                 ],
             ),
+            ("quic", &["accept", "options"]),
+            ("http3", &["accept", "options", "connection", "quic"]),
             (
                 "http_on_https",
                 &[
@@ -247,10 +250,13 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
                 "https",
                 &[
                     "accept",
+                    "alt_svc",
                     "forwarding_rules",
                     "http_on_https",
                     "options",
                     "connection",
+                    "quic",
+                    "http3",
                 ],
             ),
             (

@@ -155,6 +155,12 @@ mod tls {
 
 /// Listeners and connections.
 mod server {
+    mod http3 {
+        mod connections;
+        mod limits;
+        mod other_stack;
+        mod requests;
+    }
     mod client_shares;
     mod ip_families;
     mod limits;

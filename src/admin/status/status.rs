@@ -56,7 +56,7 @@ pub struct ListenerStatus {
 /// Connections of one protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProtocolStatus {
-    /// `http`, `https-http1` or `https-http2`.
+    /// `http`, `https-http1`, `https-http2` or `https-http3`.
     pub protocol: String,
     /// Connections that are open.
     pub open: u64,

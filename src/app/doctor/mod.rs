@@ -2,7 +2,7 @@
 //! only there its sockets, its user and its limits are known.
 //!
 //! ```text
-//! doctor -> { configuration_check, name_checks, backend_checks, ca_checks, machine_checks } -> { check_context, subject }
+//! doctor -> { configuration_check, name_checks -> udp_probe, backend_checks, ca_checks, machine_checks } -> { check_context, subject }
 //! ```
 
 mod backend_checks;
@@ -13,6 +13,7 @@ mod doctor;
 mod machine_checks;
 mod name_checks;
 mod subject;
+mod udp_probe;
 
 pub(super) use check_context::RunningProxy;
 pub(super) use doctor::{Doctor, DoctorParts};

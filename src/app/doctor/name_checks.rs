@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::check_context::{CheckContext, RunningProxy};
 use super::subject::Subject;
+use super::udp_probe;
 use crate::admin::{CheckResult, CheckStatus};
 use crate::certs::issuer::Issuer;
 use crate::certs::preflight::{Clearance, Examination, Reason, Record, TlsExamination};
@@ -17,6 +18,9 @@ use crate::certs::{
     Certificate, Inventory, RefusalKind, Standing, Stored, StoredStanding, TlsFiles,
 };
 use crate::name::{HostPattern, NameMap};
+
+/// Port at which clients look for HTTPS and HTTP/3.
+const HTTPS_PORT: u16 = 443;
 
 /// Checks how clients and CAs reach the name.
 pub(super) async fn reach(context: &CheckContext, subject: &Subject<'_>) -> Vec<CheckResult> {
@@ -49,6 +53,7 @@ pub(super) async fn reach(context: &CheckContext, subject: &Subject<'_>) -> Vec<
         checks.extend(found.as_ref().map(port_443));
         answered = found.map(|found| found.answered).unwrap_or_default();
     }
+    checks.extend(http3(context, subject, &answered).await);
     let caa = examination.and_then(|examination| examination.caa);
     let allowed = || "the CAA records allow the CA, or there are none".to_owned();
     checks.extend(caa.map(|caa| judged("caa", &caa, allowed)));
@@ -98,6 +103,33 @@ fn records(examination: &Examination) -> Option<CheckResult> {
     };
     let records = examination.records.as_ref()?;
     Some(judged("dns", records, listed))
+}
+
+/// Checks whether clients that come to these addresses over TCP can come over UDP too.
+async fn http3(
+    context: &CheckContext,
+    subject: &Subject<'_>,
+    answered: &[IpAddr],
+) -> Option<CheckResult> {
+    const CHECK: &str = "http3";
+    let mut listeners = context.running.as_ref()?.listeners.iter();
+    let serves =
+        listeners.any(|it| it.protocol == "http3" && subject.site.listen.contains(&it.name));
+    if !serves || answered.is_empty() {
+        return None;
+    }
+    for address in answered {
+        if !udp_probe::is_answered((*address, HTTPS_PORT).into()).await {
+            let sentence = format!(
+                "UDP port 443 of {address} does not answer from here, so clients there use TCP; let UDP through in the firewall, or set `http3 = false`"
+            );
+            return Some(CheckResult::warn(CHECK, sentence));
+        }
+    }
+    Some(CheckResult::ok(
+        CHECK,
+        "UDP port 443 of its addresses is answered",
+    ))
 }
 
 fn port_443(found: &TlsExamination) -> CheckResult {

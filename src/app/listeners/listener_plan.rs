@@ -3,10 +3,15 @@
 
 use std::net::SocketAddr;
 
+use tracing::warn;
+
 use super::passed_sockets::{PassedSockets, Protocol};
 use crate::admin::ListenerStatus;
 use crate::listener_names::{DEFAULT_LISTENER, ListenerNames};
-use crate::server::{BindError, HttpsPorts, ListenOptions, Listener, ListenerOptions};
+use crate::server::{
+    AltSvc, BindError, Http3Options, Http3Service, HttpsPorts, ListenOptions, Listener,
+    ListenerOptions, UdpListener,
+};
 
 /// A listener that runs: its options, and the address that it is bound to.
 #[derive(Clone, Debug)]
@@ -14,6 +19,18 @@ pub(in crate::app) struct BoundListener {
     pub(super) options: ListenerOptions,
     /// The address with its port, also where the system chose it.
     pub(in crate::app) address: SocketAddr,
+    pub(super) http3: Http3State,
+}
+
+/// Whether a listener serves HTTP/3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Http3State {
+    #[default]
+    Off,
+    /// At this port, as clients see it.
+    On(u16),
+    /// It did until a reload.
+    Ended,
 }
 
 impl BoundListener {
@@ -48,17 +65,41 @@ impl BoundListeners {
         all.map(|(protocol, listener)| protocol.socket_name(&listener.options.name))
     }
 
+    /// Returns the name under which the UDP sockets of each HTTPS listener are passed on.
+    pub(super) fn udp_names(&self) -> impl Iterator<Item = String> {
+        let listeners = self.https.iter();
+        listeners.map(|listener| Protocol::Http3.socket_name(&listener.options.name))
+    }
+
     /// Returns the rows of `proxy status`.
     pub(in crate::app) fn statuses(&self) -> Vec<ListenerStatus> {
-        let kinds = [("http", &self.http), ("https", &self.https)];
-        let rows = kinds.into_iter().flat_map(|(protocol, listeners)| {
-            listeners.iter().map(move |listener| ListenerStatus {
-                protocol: protocol.to_owned(),
-                name: listener.options.name.clone(),
-                address: listener.address.to_string(),
-            })
+        let http3 = self.https.iter();
+        let http3 = http3.filter(|listener| matches!(listener.http3, Http3State::On(_)));
+        let http = self.http.iter().map(|listener| ("http", listener));
+        let https = self.https.iter().map(|listener| ("https", listener));
+        let all = http.chain(https);
+        let all = all.chain(http3.map(|listener| ("http3", listener)));
+        let rows = all.map(|(protocol, listener)| ListenerStatus {
+            protocol: protocol.to_owned(),
+            name: listener.options.name.clone(),
+            address: listener.address.to_string(),
         });
         rows.collect()
+    }
+
+    /// Returns what clients over TCP are told of HTTP/3.
+    pub(super) fn alt_svc(&self, names: &ListenerNames) -> AltSvc {
+        let listeners = self.https.iter();
+        let services = listeners.filter_map(|listener| {
+            let name = names.id(&listener.options.name)?;
+            let service = match listener.http3 {
+                Http3State::Off => return None,
+                Http3State::On(port) => Http3Service::At(port),
+                Http3State::Ended => Http3Service::Ended,
+            };
+            Some((name, service))
+        });
+        services.collect()
     }
 
     /// Returns the ports to which plain HTTP is redirected.
@@ -77,6 +118,8 @@ impl BoundListeners {
 pub(super) struct PlannedListener {
     pub(super) bound: BoundListener,
     pub(super) source: Source,
+    /// New sockets of HTTP/3, one for each worker.
+    pub(super) udp: Vec<UdpListener>,
 }
 
 /// Where a planned listener comes from.
@@ -105,6 +148,7 @@ impl ListenerPlan {
         let mut passed = PassedSockets::default();
         let mut binder = Binder {
             workers,
+            http3: options.http3,
             own: running.addresses(),
             passed: &mut passed,
         };
@@ -122,6 +166,7 @@ impl ListenerPlan {
     ) -> Result<Self, BindError> {
         let mut binder = Binder {
             workers,
+            http3: options.http3,
             own: passed.addresses(),
             passed,
         };
@@ -153,6 +198,7 @@ impl ListenerPlan {
 
 struct Binder<'a> {
     workers: usize,
+    http3: Http3Options,
     /// The addresses that this process listens on, which new ones may overlap.
     own: Vec<SocketAddr>,
     passed: &'a mut PassedSockets,
@@ -169,20 +215,64 @@ impl Binder<'_> {
         let passed = passed.map_err(BindError::Passed)?;
         let sources = kept(wanted, running).into_iter().zip(passed);
         let planned = wanted.iter().zip(sources).map(|(options, (kept, passed))| {
-            let (address, source) = match kept {
-                Some(index) => (running[index].address, Source::Running(index)),
+            let (address, source, former) = match kept {
+                Some(index) => {
+                    let running = &running[index];
+                    (running.address, Source::Running(index), running.http3)
+                }
                 None => {
                     let sockets = self.open(options, passed)?;
-                    (sockets[0].address(), Source::New(sockets))
+                    let address = sockets[0].address();
+                    (address, Source::New(sockets), Http3State::Off)
                 }
             };
-            let bound = BoundListener {
+            let mut bound = BoundListener {
                 options: options.clone(),
                 address,
+                http3: Http3State::Off,
             };
-            Ok(PlannedListener { bound, source })
+            let mut udp = Vec::new();
+            if protocol == Protocol::Https {
+                (bound.http3, udp) = self.open_udp(&bound, former);
+            }
+            Ok(PlannedListener { bound, source, udp })
         });
         planned.collect()
+    }
+
+    /// Returns whether a listener serves HTTP/3 from now on, and the sockets for it if they are new. A UDP port that cannot be
+    /// bound is no reason not to serve HTTPS over TCP.
+    fn open_udp(
+        &mut self,
+        bound: &BoundListener,
+        former: Http3State,
+    ) -> (Http3State, Vec<UdpListener>) {
+        let port = self.http3.port.unwrap_or_else(|| bound.address.port());
+        let is_wanted = self.http3.is_served_by(&bound.options);
+        match (is_wanted, former) {
+            (true, Http3State::On(_)) => (Http3State::On(port), Vec::new()),
+            (false, Http3State::Off) => (Http3State::Off, Vec::new()),
+            (false, _) => (Http3State::Ended, Vec::new()),
+            (true, _) => match self.udp_sockets(bound.address) {
+                Ok(sockets) => (Http3State::On(port), sockets),
+                Err(error) => {
+                    warn!(
+                        address = bound.named_address(), %error,
+                        "HTTP/3 is off, because the UDP port cannot be bound; free it, or set `http3 = false`"
+                    );
+                    (former, Vec::new())
+                }
+            },
+        }
+    }
+
+    fn udp_sockets(&mut self, address: SocketAddr) -> std::io::Result<Vec<UdpListener>> {
+        let passed = self.passed.take_udp(address);
+        if passed.is_empty() {
+            UdpListener::bind(address, self.workers)
+        } else {
+            UdpListener::share(passed, self.workers)
+        }
     }
 
     /// Returns the sockets of a listener, one for each worker: those that were passed, or new ones.
@@ -201,6 +291,7 @@ impl Binder<'_> {
             &BoundListener {
                 options: options.clone(),
                 address,
+                http3: Http3State::Off,
             }
             .named_address(),
         );
@@ -252,6 +343,7 @@ mod tests {
             .map(|options| BoundListener {
                 address: options.address,
                 options,
+                http3: Http3State::Off,
             })
             .collect();
         for (wanted, expected) in [
@@ -283,6 +375,7 @@ mod tests {
         let options = ListenOptions {
             http: vec![ListenerOptions::at(address)],
             https: vec![ListenerOptions::at(taken.0)],
+            ..ListenOptions::default()
         };
         let plan = ListenerPlan::bind(&options, 2, &BoundListeners::default());
         assert!(plan.is_err());

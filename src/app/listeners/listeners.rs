@@ -10,16 +10,19 @@ use tokio::runtime::Handle;
 use tracing::{error, info};
 
 use super::default_names::default_names;
-use super::listener_plan::{BoundListener, BoundListeners, ListenerPlan, PlannedListener, Source};
+use super::listener_plan::{
+    BoundListener, BoundListeners, Http3State, ListenerPlan, PlannedListener, Source,
+};
 use super::server_builder::{ListenConfig, RulesBuilder, ServerBuilder, ServerState};
 use crate::app::Error;
 use crate::app::routing::TlsRules;
 use crate::memory::StreamMemory;
 use crate::server::{
     AcceptLoop, AcceptRules, Accepted, ClientLimit, Https, ListenSocket, Listener, PlainHttp,
+    QuicAcceptLoop, QuicAcceptParts, SuccessorLink, UdpListener, WorkerSockets,
 };
 use crate::tasks::{Shutdown, Tasks};
-use crate::tls::{Acceptor, AcceptorRules};
+use crate::tls::{Acceptor, AcceptorRules, QuicHandshake};
 
 /// The open listeners. A connection is served by the configuration that was current when it came, to its end.
 #[derive(Debug)]
@@ -49,6 +52,12 @@ struct OpenListener {
     rules: Arc<ArcSwap<AcceptRules>>,
     accept_loops: Tasks,
     sockets: Vec<ListenSocket>,
+    /// The accept loops of HTTP/3.
+    quic_loops: Option<Tasks>,
+    /// The sockets of HTTP/3 that are not open yet.
+    udp: Vec<UdpListener>,
+    /// Duplicates of those that are open.
+    udp_handles: Vec<UdpListener>,
 }
 
 impl Listeners {
@@ -109,7 +118,22 @@ impl Listeners {
                 duplicates.extend(duplicate.map(|duplicate| (name.clone(), duplicate)));
             }
         }
+        for (name, listener) in bound.udp_names().zip(&self.https) {
+            for socket in &listener.udp_handles {
+                duplicates.push((name.clone(), socket.duplicate()?.into()));
+            }
+        }
         Ok(duplicates)
+    }
+
+    /// Makes the link over which datagrams are passed between this process and the one that takes over.
+    pub(in crate::app) fn link_successor(&self, tasks: &Tasks) -> io::Result<SuccessorLink> {
+        self.state.quic_network.link_successor(tasks)
+    }
+
+    /// Leaves the sockets of HTTP/3 to the process that has taken over.
+    pub(in crate::app) fn hand_over(&self) {
+        self.state.quic_network.hand_over();
     }
 
     /// Builds the acceptor that replaces this one when `listen` takes effect.
@@ -161,6 +185,63 @@ impl Listeners {
             move |accepted, shutdown| https.load_full().serve(accepted, shutdown)
         });
         close(former);
+        let mut https = mem::take(&mut self.https);
+        for open in &mut https {
+            self.adjust_quic(open);
+        }
+        self.https = https;
+    }
+
+    /// Begins or ends to serve HTTP/3 on one listener, as it is planned.
+    fn adjust_quic(&self, open: &mut OpenListener) {
+        if !matches!(open.bound.http3, Http3State::On(_)) {
+            if let Some(loops) = open.quic_loops.take() {
+                info!(address = open.bound.named_address(), "HTTP/3 switched off");
+                loops.stop();
+            }
+            open.udp_handles = Vec::new();
+            return;
+        }
+        let udp = mem::take(&mut open.udp);
+        if udp.is_empty() {
+            return;
+        }
+        let address = open.bound.named_address();
+        let failed = |error: io::Error| error!(address, %error, "listener cannot serve HTTP/3");
+        let handles: io::Result<Vec<_>> = udp.iter().map(UdpListener::duplicate).collect();
+        let sockets = WorkerSockets::new(udp, &self.state.quic_network);
+        let (sockets, handles) = match (sockets, handles) {
+            (Ok(sockets), Ok(handles)) => (sockets, handles),
+            (Err(error), _) | (_, Err(error)) => return failed(error),
+        };
+        let loops = Tasks::new();
+        let workers = self.workers.iter().enumerate().cycle();
+        for ((number, worker), socket) in workers.zip(sockets.into_each()) {
+            let parts = QuicAcceptParts {
+                network: self.state.quic_network.clone(),
+                first_keys: QuicHandshake::first_keys(&self.acceptor),
+                permits: Arc::clone(&self.state.permits),
+                tasks: worker.tasks.clone(),
+                rules: Arc::clone(&open.rules),
+                refusals: Arc::clone(self.state.refusals.of_worker(number)),
+            };
+            let runtime = worker.runtime.enter();
+            let accept_loop = QuicAcceptLoop::open(socket, parts);
+            drop(runtime);
+            let accept_loop = match accept_loop {
+                Ok(accept_loop) => accept_loop,
+                Err(error) => {
+                    failed(error);
+                    continue;
+                }
+            };
+            let https = Arc::clone(&worker.https);
+            let serve = move |accepted, shutdown| https.load_full().serve_quic(accepted, shutdown);
+            let run = accept_loop.run(loops.shutdown(), serve);
+            self.state.connections.spawn_on(run, &worker.runtime);
+        }
+        open.quic_loops = Some(loops);
+        open.udp_handles = handles;
     }
 
     /// Opens the planned listeners of one kind. Takes those that stay from `former`. `server` returns the function by which a
@@ -184,6 +265,7 @@ impl Listeners {
                     running.rules.store(rules);
                     Some(OpenListener {
                         bound: planned.bound,
+                        udp: planned.udp,
                         ..running
                     })
                 }
@@ -193,6 +275,9 @@ impl Listeners {
                         rules: Arc::new(ArcSwap::new(rules)),
                         accept_loops: Tasks::new(),
                         sockets: Vec::new(),
+                        quic_loops: None,
+                        udp: planned.udp,
+                        udp_handles: Vec::new(),
                     };
                     self.accept(sockets, &mut open, &server);
                     Some(open)
@@ -244,6 +329,9 @@ fn close(former: Vec<Option<OpenListener>>) {
     for gone in former.into_iter().flatten() {
         info!(address = gone.bound.named_address(), "listener closed");
         gone.accept_loops.stop();
+        if let Some(loops) = gone.quic_loops {
+            loops.stop();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use tracing::{info, warn};
 
 use crate::listener_names::DEFAULT_LISTENER;
-use crate::server::{Listener, ListenerOptions};
+use crate::server::{Listener, ListenerOptions, UdpListener};
 
 /// A passed socket.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(in crate::app) struct PassedSocket {
 #[derive(Debug, Default)]
 pub(in crate::app) struct PassedSockets {
     sockets: Vec<PassedSocket>,
+    /// UDP sockets with their names.
+    udp: Vec<(String, UdpListener)>,
     /// `true` if any was passed, so that a listener without one is worth a word.
     has_been_passed: bool,
 }
@@ -31,6 +33,7 @@ pub(in crate::app) struct PassedSockets {
 pub(super) enum Protocol {
     Http,
     Https,
+    Http3,
 }
 
 impl Protocol {
@@ -38,6 +41,7 @@ impl Protocol {
         match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Http3 => "http3",
         }
     }
 
@@ -51,11 +55,32 @@ impl Protocol {
 }
 
 impl PassedSockets {
-    pub(in crate::app) fn new(sockets: Vec<PassedSocket>) -> Self {
-        Self {
-            has_been_passed: !sockets.is_empty(),
-            sockets,
-        }
+    /// Adds a TCP socket.
+    pub(in crate::app) fn add(&mut self, passed: PassedSocket) {
+        self.has_been_passed = true;
+        self.sockets.push(passed);
+    }
+
+    /// `true` if a socket of this name is a UDP socket.
+    pub(in crate::app) fn is_udp(name: &str) -> bool {
+        let word = Protocol::Http3.word();
+        let rest = name.strip_prefix(word);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    /// Adds a UDP socket.
+    pub(in crate::app) fn add_udp(&mut self, name: String, socket: UdpListener) {
+        self.udp.push((name, socket));
+    }
+
+    /// Takes the UDP sockets on the address of a listener.
+    pub(super) fn take_udp(&mut self, address: SocketAddr) -> Vec<UdpListener> {
+        let is_it = |socket: &UdpListener| socket.address().is_ok_and(|it| fits(it, address));
+        let (taken, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.udp)
+            .into_iter()
+            .partition(|(_, socket)| is_it(socket));
+        self.udp = rest;
+        taken.into_iter().map(|(_, socket)| socket).collect()
     }
 
     /// Returns the addresses of the sockets. They are in use, but not by another program.
@@ -107,11 +132,14 @@ impl PassedSockets {
 
     /// Closes the sockets that no listener wants, and says which.
     pub(in crate::app) fn close_unwanted(self) {
-        let mut unwanted: Vec<_> = self.sockets.into_iter().collect();
-        unwanted.dedup_by(|one, other| (&one.name, one.address) == (&other.name, other.address));
-        for passed in unwanted {
+        let udp = self.udp.into_iter();
+        let udp = udp.filter_map(|(name, socket)| Some((name, socket.address().ok()?)));
+        let tcp = self.sockets.into_iter();
+        let mut unwanted: Vec<_> = tcp.map(|it| (it.name, it.address)).chain(udp).collect();
+        unwanted.dedup();
+        for (name, address) in unwanted {
             warn!(
-                name = passed.name, address = %passed.address,
+                name, %address,
                 "no listener has the address or the name of this passed socket, so it is closed; add its address to [listen], or name it http or https"
             );
         }

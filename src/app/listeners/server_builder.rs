@@ -12,8 +12,8 @@ use crate::listener_names::ListenerNames;
 use crate::log_limit::LogLimit;
 use crate::proxy::{CurrentRouter, ProxyService, RefusalCounters, ServiceOptions, TrustedProxies};
 use crate::server::{
-    AcceptRules, ClientLimit, DirectResponder, ForwardingRules, Https, HttpsParts, HttpsPorts,
-    PlainHttp, PlainHttpParts,
+    AcceptRules, AltSvc, ClientLimit, DirectResponder, ForwardingRules, Https, HttpsParts,
+    HttpsPorts, PlainHttp, PlainHttpParts, QuicNetwork,
 };
 use crate::tasks::Tasks;
 use crate::tls::Acceptor;
@@ -27,6 +27,8 @@ pub(in crate::app) struct ServerState {
     pub(in crate::app) current_router: Arc<CurrentRouter>,
     pub(in crate::app) refusals: RefusalCounters,
     pub(in crate::app) figures: ConnectionFigures,
+    /// The workers of QUIC, here and in the processes before and after this one.
+    pub(in crate::app) quic_network: QuicNetwork,
     /// Limits the log of failures of accept.
     pub(in crate::app) accept_failure_log: Arc<LogLimit>,
 }
@@ -83,6 +85,7 @@ pub(super) struct ServerBuilder<'a> {
     acceptor: &'a Arc<Acceptor>,
     trust: Arc<TrustedProxies>,
     https_ports: Arc<HttpsPorts>,
+    alt_svc: Arc<AltSvc>,
 }
 
 impl<'a> ServerBuilder<'a> {
@@ -99,6 +102,7 @@ impl<'a> ServerBuilder<'a> {
             acceptor,
             trust: listen.trust(),
             https_ports: Arc::new(bound.https_ports(listen.names)),
+            alt_svc: Arc::new(bound.alt_svc(listen.names)),
         }
     }
 
@@ -130,6 +134,7 @@ impl<'a> ServerBuilder<'a> {
             tasks: tasks.clone(),
             forwarding: self.forwarding(),
             figures: Arc::clone(self.state.figures.of_worker(number)),
+            alt_svc: Arc::clone(&self.alt_svc),
         })
     }
 

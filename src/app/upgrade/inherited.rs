@@ -11,9 +11,12 @@ use tracing::warn;
 
 use super::predecessor::Predecessor;
 use crate::app::listeners::{PassedSocket, PassedSockets};
+use crate::server::{PredecessorLink, UdpListener};
 
 /// Name of the line to the process that waits for this one.
 pub(super) const PREDECESSOR_NAME: &str = "proxy-predecessor";
+/// First part of the name of the link to the process that this one takes over from. The number of this process follows.
+pub(super) const LINK_PREFIX: &str = "http3-link.";
 /// Name of the admin socket.
 pub(super) const ADMIN_NAME: &str = "admin";
 
@@ -22,6 +25,8 @@ pub(super) const ADMIN_NAME: &str = "admin";
 pub struct Inherited {
     pub(in crate::app) sockets: PassedSockets,
     pub(in crate::app) admin: Option<UnixListener>,
+    /// The link over which the datagrams of connections of the former process are passed to it.
+    pub(in crate::app) http3_link: Option<PredecessorLink>,
     predecessor: Predecessor,
     /// Names of what cannot be used, each with the reason.
     unusable: Vec<(String, std::io::Error)>,
@@ -35,7 +40,7 @@ impl Inherited {
         let names = std::env::var_os("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.as_bytes().split(|byte| *byte == b':');
         let mut fds = ListenFd::from_env();
-        let (mut inherited, mut sockets) = (Self::default(), Vec::new());
+        let (mut inherited, mut sockets) = (Self::default(), PassedSockets::default());
         for index in 0..fds.len() {
             let name = names.next().map(OsStr::from_bytes).unwrap_or_default();
             let name = name.to_string_lossy().into_owned();
@@ -43,7 +48,7 @@ impl Inherited {
                 inherited.unusable.push((name, error));
             }
         }
-        inherited.sockets = PassedSockets::new(sockets);
+        inherited.sockets = sockets;
         inherited
     }
 
@@ -52,8 +57,21 @@ impl Inherited {
         fds: &mut ListenFd,
         index: usize,
         name: &str,
-        sockets: &mut Vec<PassedSocket>,
+        sockets: &mut PassedSockets,
     ) -> std::io::Result<()> {
+        if let Some(generation) = name.strip_prefix(LINK_PREFIX) {
+            let (unix, datagram) = (Domain::UNIX.into(), Type::DGRAM.into());
+            let link = fds.take_custom(index, unix, datagram, "unix datagram socket")?;
+            let generation = generation.parse().map_err(std::io::Error::other)?;
+            self.http3_link = link.map(|socket| PredecessorLink { socket, generation });
+            return Ok(());
+        }
+        if PassedSockets::is_udp(name) {
+            if let Some(socket) = fds.take_udp_socket(index)? {
+                sockets.add_udp(name.to_owned(), UdpListener::adopt(socket)?);
+            }
+            return Ok(());
+        }
         match name {
             PREDECESSOR_NAME => {
                 let (unix, stream) = (Domain::UNIX.into(), Type::STREAM.into());
@@ -63,7 +81,7 @@ impl Inherited {
             ADMIN_NAME => self.admin = fds.take_unix_listener(index)?,
             _ => {
                 if let Some(socket) = fds.take_tcp_listener(index)? {
-                    sockets.push(PassedSocket {
+                    sockets.add(PassedSocket {
                         name: name.to_owned(),
                         address: socket.local_addr()?,
                         socket,
@@ -83,7 +101,7 @@ impl Inherited {
     /// Says what cannot be used.
     pub(in crate::app) fn note_unusable(&self) {
         for (name, error) in &self.unusable {
-            warn!(name, %error, "a passed socket cannot be used; pass TCP sockets (ListenStream= in a socket unit)");
+            warn!(name, %error, "a passed socket cannot be used; pass TCP sockets (ListenStream= in a socket unit), or UDP sockets under the name http3");
         }
     }
 }

@@ -13,8 +13,9 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::inherited::{ADMIN_NAME, PREDECESSOR_NAME};
+use super::inherited::{ADMIN_NAME, LINK_PREFIX, PREDECESSOR_NAME};
 use super::predecessor::READY;
+use crate::server::SuccessorLink;
 
 /// Time for a new process to get ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -75,6 +76,12 @@ impl Handover {
     /// Adds listening sockets of clients.
     pub(in crate::app) fn add(&mut self, sockets: impl IntoIterator<Item = (String, OwnedFd)>) {
         self.sockets.extend(sockets);
+    }
+
+    /// Adds the link for the datagrams of HTTP/3.
+    pub(in crate::app) fn add_link(&mut self, link: SuccessorLink) {
+        let name = format!("{LINK_PREFIX}{}", link.generation);
+        self.sockets.push((name, link.socket));
     }
 
     /// Adds the admin socket.

@@ -1,12 +1,12 @@
-//! The keys of `[listen]`.
+//! The keys of `[listen]` and `http3`.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
 use crate::config::value::{parse_listener_name, read_listen};
 use crate::listener_names::DEFAULT_LISTENER;
-use crate::server::{ListenerOptions, ProxyProtocol};
+use crate::server::{Http3Options, ListenerOptions, ProxyProtocol};
 
-use super::codec::{Codec, text};
+use super::codec::{Codec, count, text};
 use super::field::{Field, field};
 
 const PROXY_PROTOCOLS: [(&str, ProxyProtocol); 2] = [
@@ -38,6 +38,27 @@ pub(crate) fn listener() -> Codec<ListenerOptions> {
                 Some(text(&listener.address))
             } else {
                 write(listener)
+            }
+        }),
+    }
+}
+
+/// HTTP/3: a table, or whether it is on.
+pub(crate) fn http3() -> Codec<Http3Options> {
+    let fields =
+        || -> Vec<Field<Http3Options>> { vec![field!("port", port, count::<u16>().optional())] };
+    let on_or_off = |is_on| Http3Options { is_on, port: None };
+    let Codec { read, write } = Codec::table(fields, move || on_or_off(true)).or_short(
+        |value| value.is_boolean(),
+        move |value, _| Ok(on_or_off(value.boolean()?)),
+    );
+    Codec {
+        read,
+        write: Box::new(move |options| {
+            if *options == on_or_off(options.is_on) {
+                Some(options.is_on.into())
+            } else {
+                write(options)
             }
         }),
     }

@@ -20,7 +20,7 @@ pub(crate) use codec::{Codec, boolean, command, path, read_path, secret, text};
 pub(crate) use field::{Field, TableReader, field, read_value, write_table};
 pub(crate) use guard_fields::{guards, route_guards};
 pub(crate) use limit_fields::limits;
-pub(crate) use listener_fields::{listener, write_listeners};
+pub(crate) use listener_fields::{http3, listener, write_listeners};
 pub(crate) use log_fields::{access_log, access_log_table, log, parse_target};
 pub(crate) use problem_fields::problem_receiver;
 pub(crate) use site_fields::{

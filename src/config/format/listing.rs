@@ -243,6 +243,7 @@ mod tests {
         on-cert = "/etc/proxy/on-cert"
         on-problem = "/etc/proxy/on-problem"
         watch = true
+        http3 = { port = 8443 }
         [internal-ca]
         name-constraints = ["localhost", "10.0.0.0/8"]
         [[issuers]]

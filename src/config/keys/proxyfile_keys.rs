@@ -48,6 +48,8 @@ pub const PROXYFILE: &[Key] = keys! {
     "forwarded": Boolean, "true";
     /// The minimum TLS version of clients.
     "min-tls": MIN_TLS, r#""1.2""#;
+    /// Serves HTTP/3 on the UDP ports of the HTTPS listeners.
+    "http3": AnyOf(&[Boolean, Table(HTTP3)]), "true";
     /// The addresses to listen on.
     "listen": Table(LISTEN), r#"{ https = "[::]:443" }"#;
     /// Limits for connections and requests.
@@ -66,6 +68,11 @@ pub const PROXYFILE: &[Key] = keys! {
     "error-pages": ERROR_PAGES, r#"{ 502 = "down.html" }"#;
     /// The sites, by name.
     "sites": Map(&SITE_FORMS), r#"{ "www.example.org" = "localhost:3000" }"#;
+};
+
+const HTTP3: &[Key] = keys! {
+    /// The UDP port at which clients reach the proxy, if it is not that of the listener.
+    "port": Number, "443";
 };
 
 const LISTENERS: Kind = AnyOf(&[

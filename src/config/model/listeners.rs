@@ -172,6 +172,7 @@ mod tests {
             listen: ListenOptions {
                 http: at(http),
                 https: at(https),
+                ..ListenOptions::default()
             },
             ..Config::with_defaults()
         }

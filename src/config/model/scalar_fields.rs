@@ -44,6 +44,7 @@ pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
         field!("trust", trust, Codec::text(parse_peer).list()),
         field!("forwarded", forwarded, boolean()),
         field!("min-tls", min_tls, tls_versions()),
+        field!("http3", listen.http3, fields::http3()),
         field!("on-cert", on_cert, command().optional()),
         field!(
             "on-problem",

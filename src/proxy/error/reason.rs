@@ -177,7 +177,7 @@ reasons! {
     HeadTimeout = "head-timeout",
     /// The client stopped reading.
     Stalled = "stalled",
-    /// The client's HTTP/2 streams hold as much memory as they may.
+    /// The client's HTTP/2 and HTTP/3 streams hold as much memory as they may.
     StreamMemory = "stream-memory",
     /// The client was idle and did not complete the close of its connection.
     Idle = "idle",
@@ -185,6 +185,14 @@ reasons! {
     Http2Flood = "http2-flood",
     /// The client broke the rules of HTTP/2.
     Http2Protocol = "http2-protocol",
+    /// As many connections are open as may be, and QUIC cannot wait.
+    Connections = "connections",
+    /// Too many QUIC handshakes run.
+    HandshakeFlood = "handshake-flood",
+    /// The client sent a flood of HTTP/3 streams or frames that carry no requests.
+    Http3Flood = "http3-flood",
+    /// The client broke the rules of QUIC or HTTP/3.
+    Http3Protocol = "http3-protocol",
 }
 
 impl Reason {

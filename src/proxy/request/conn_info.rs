@@ -32,6 +32,8 @@ pub struct ConnInfo {
     /// Trusted proxies, if the peer is one of them.
     trust: Option<Arc<TrustedProxies>>,
     identity: Option<Box<ClientIdentity>>,
+    /// Value of Alt-Svc for all responses.
+    alt_svc: Option<HeaderValue>,
     has_forwarded: bool,
     share: Option<Arc<ClientShare>>,
     memory: Option<Arc<ConnectionMemory>>,
@@ -54,6 +56,7 @@ impl ConnInfo {
                 .expect("an IP address is written in visible ASCII"),
             trust: None,
             identity: None,
+            alt_svc: None,
             has_forwarded: false,
             share: None,
             memory: None,
@@ -91,6 +94,17 @@ impl ConnInfo {
         Self { listener, ..self }
     }
 
+    /// Copies the facts for a client that has moved to another address.
+    #[must_use]
+    pub fn moved_to(&self, client: SocketAddr) -> Self {
+        let moved = Self::new(client, None);
+        Self {
+            client,
+            forwarded_for: moved.forwarded_for,
+            ..self.clone()
+        }
+    }
+
     /// Says that the connection has no TLS.
     #[must_use]
     pub fn without_tls(self) -> Self {
@@ -112,6 +126,18 @@ impl ConnInfo {
     pub fn identified(mut self, identity: ClientIdentity) -> Self {
         self.identity = Some(Box::new(identity));
         self
+    }
+
+    /// Tells the client in all responses of another protocol that it may use.
+    #[must_use]
+    pub fn with_alt_svc(mut self, alt_svc: Option<&HeaderValue>) -> Self {
+        self.alt_svc = alt_svc.cloned();
+        self
+    }
+
+    /// Value of Alt-Svc, if responses have one.
+    pub(crate) fn alt_svc(&self) -> Option<&HeaderValue> {
+        self.alt_svc.as_ref()
     }
 
     /// Sends the field Forwarded to the backend too.

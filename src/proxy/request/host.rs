@@ -17,14 +17,16 @@ pub(crate) struct Host {
 
 impl Host {
     /// Reads the host of `request`. The target's authority (HTTP/2, absolute form) precedes the Host field. HTTP/1.1
-    /// requires exactly one such field (RFC 9112 section 3.2), and HTTP/2 that both agree.
+    /// requires exactly one such field (RFC 9112 section 3.2), and HTTP/2 and HTTP/3 that both agree.
     pub(crate) fn of<B>(request: &Request<B>) -> Result<Self, Error> {
         let field = single(request.headers())?;
         match (request.uri().authority(), field, request.version()) {
             (None, Some(field), _) => Self::new(field.clone(), true),
             (None, None, _) => Err(Error::Host),
-            (Some(authority), None, Version::HTTP_2) => Self::parse(authority.as_str()),
-            (Some(authority), Some(field), Version::HTTP_2) => {
+            (Some(authority), None, Version::HTTP_2 | Version::HTTP_3) => {
+                Self::parse(authority.as_str())
+            }
+            (Some(authority), Some(field), Version::HTTP_2 | Version::HTTP_3) => {
                 let is_same = field
                     .as_bytes()
                     .eq_ignore_ascii_case(authority.as_str().as_bytes());
@@ -181,7 +183,12 @@ mod tests {
 
     #[test]
     fn missing_or_repeated_host_fields_are_refused() {
-        for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+        for version in [
+            Version::HTTP_10,
+            Version::HTTP_11,
+            Version::HTTP_2,
+            Version::HTTP_3,
+        ] {
             assert!(host("/", &[], version).is_err());
             assert!(host("/", &["a.example", "a.example"], version).is_err());
         }

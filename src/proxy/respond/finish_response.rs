@@ -1,6 +1,6 @@
 //! The last steps that every response goes through.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
+use http::header::{ALT_SVC, CONNECTION, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderValue, Method, Response, Version};
 use http_body::Body as _;
 
@@ -40,11 +40,14 @@ pub(crate) fn without_body(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// Sets Strict-Transport-Security, and hands the access log entry and the figures over to the body, with which they end.
+/// Sets Strict-Transport-Security and Alt-Svc, and hands the access log entry and the figures over to the body, with which they end.
 pub(crate) fn complete(response: &mut Response<Body>, context: RequestContext<'_>) {
     if let Some(hsts) = context.hsts {
         let fields = response.headers_mut();
         fields.entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
+    }
+    if let Some(alt_svc) = context.conn.alt_svc() {
+        response.headers_mut().insert(ALT_SVC, alt_svc.clone());
     }
     if let Some(mut entry) = context.entry {
         entry.answered(response.status(), !response.body().is_end_stream());

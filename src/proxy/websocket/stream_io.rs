@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use crate::memory::{ConnectionMemory, HeldBytes, Repayment, Upload, piece_size};
+use crate::memory::{ConnectionMemory, HeldBytes, Repayment, Transfer, piece_size};
 
 /// Reads and writes the stream. Dropping it ends the stream after the written bytes are sent.
 pub struct StreamIo {
@@ -23,7 +23,7 @@ pub struct StreamIo {
     is_shut: bool,
     memory: Arc<ConnectionMemory>,
     repayment: Repayment,
-    upload: Option<Upload>,
+    upload: Option<Transfer>,
     on_reset: Option<Box<dyn FnOnce() + Send + Sync>>,
     _hold: Box<dyn Any + Send + Sync>,
 }
@@ -73,7 +73,7 @@ impl StreamIo {
 
     /// Records in `upload` how much is read.
     #[must_use]
-    pub fn recording(mut self, upload: Option<Upload>) -> Self {
+    pub fn recording(mut self, upload: Option<Transfer>) -> Self {
         self.upload = upload;
         self
     }

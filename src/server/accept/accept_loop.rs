@@ -122,7 +122,11 @@ impl AcceptRules {
     }
 
     /// Counts a connection of this client. Returns `None` if the client is at its limit.
-    fn count(&self, client: SocketAddr, refusals: &WorkerRefusals) -> Option<ClientSlot> {
+    pub(in crate::server) fn count(
+        &self,
+        client: SocketAddr,
+        refusals: &WorkerRefusals,
+    ) -> Option<ClientSlot> {
         let slot = self.client_limit.admit(client.ip());
         if slot.is_none() {
             debug!(client.addr = %client, "client is at its limit of connections");

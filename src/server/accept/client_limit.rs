@@ -96,7 +96,7 @@ impl ClientLimit {
     }
 
     /// Returns the slot of a connection that does not count, since it is of a peer with many clients.
-    pub(super) fn uncounted(&self) -> ClientSlot {
+    pub(in crate::server) fn uncounted(&self) -> ClientSlot {
         ClientSlot::uncounted(&self.memory)
     }
 
@@ -113,7 +113,7 @@ impl ClientLimit {
 
 /// One counted connection of a client, or one that does not count. Released when dropped.
 #[derive(Debug)]
-pub(super) struct ClientSlot {
+pub(in crate::server) struct ClientSlot {
     shares: ClientShares,
     _counted: Option<Box<Counted>>,
 }
@@ -150,7 +150,7 @@ pub struct ConnectionSlot {
 }
 
 impl ConnectionSlot {
-    pub(super) fn new(permit: OwnedSemaphorePermit, client: ClientSlot) -> Self {
+    pub(in crate::server) fn new(permit: OwnedSemaphorePermit, client: ClientSlot) -> Self {
         Self {
             _permit: permit,
             client,

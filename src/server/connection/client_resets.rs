@@ -17,7 +17,7 @@ const PER_SECOND: u16 = 20;
 
 /// The resets of one connection.
 #[derive(Debug)]
-pub(super) struct ClientResets {
+pub(in crate::server) struct ClientResets {
     counted: Mutex<Option<(Gcra, Meter)>>,
     is_flood: AtomicBool,
     is_limited: bool,
@@ -34,7 +34,7 @@ impl ClientResets {
     }
 
     /// Counts a reset.
-    pub(super) fn count(&self) {
+    pub(in crate::server) fn count(&self) {
         if !self.is_limited {
             return;
         }
@@ -49,7 +49,7 @@ impl ClientResets {
     }
 
     /// `true` once there were too many.
-    pub(super) fn is_flood(&self) -> bool {
+    pub(in crate::server) fn is_flood(&self) -> bool {
         self.is_flood.load(Ordering::Relaxed)
     }
 }

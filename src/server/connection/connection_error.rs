@@ -1,6 +1,7 @@
 //! Errors that end an HTTP connection, and what they mean for the counts of refusals. Nothing is known here of how a connection
 //! runs.
 
+use h3::error::{Code, LocalError};
 use http::{StatusCode, Version};
 
 use crate::http1::{Refusal, ServerError};
@@ -13,6 +14,8 @@ pub(in crate::server) enum ConnectionError {
     Http1(#[from] ServerError<BodyError>),
     #[error(transparent)]
     Http2(#[from] h2::Error),
+    #[error(transparent)]
+    Http3(#[from] h3::error::ConnectionError),
 }
 
 const HEAD_TOO_LARGE: (StatusCode, Reason) = (
@@ -31,6 +34,7 @@ impl ConnectionError {
             }
             Self::Http1(error) => (Version::HTTP_11, refused_by_http1(error)?),
             Self::Http2(error) => (Version::HTTP_2, refused_by_http2(error)?),
+            Self::Http3(error) => (Version::HTTP_3, refused_by_http3(error)?),
         };
         Some(RejectedEarly {
             version,
@@ -74,6 +78,22 @@ fn refused_by_http2(error: &h2::Error) -> Option<(StatusCode, Reason)> {
         h2::Reason::ENHANCE_YOUR_CALM if is_head_too_large(error) => Some(HEAD_TOO_LARGE),
         h2::Reason::ENHANCE_YOUR_CALM => Some((StatusCode::TOO_MANY_REQUESTS, Reason::Http2Flood)),
         _ => Some((StatusCode::BAD_REQUEST, Reason::Http2Protocol)),
+    }
+}
+
+/// Returns how the connection was refused if the proxy's own HTTP/3 closed it.
+fn refused_by_http3(error: &h3::error::ConnectionError) -> Option<(StatusCode, Reason)> {
+    let h3::error::ConnectionError::Local {
+        error: LocalError::Application { code, .. },
+        ..
+    } = error
+    else {
+        return None;
+    };
+    match *code {
+        Code::H3_NO_ERROR | Code::H3_INTERNAL_ERROR => None,
+        Code::H3_EXCESSIVE_LOAD => Some((StatusCode::TOO_MANY_REQUESTS, Reason::Http3Flood)),
+        _ => Some((StatusCode::BAD_REQUEST, Reason::Http3Protocol)),
     }
 }
 

@@ -26,7 +26,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest time between two checks whether a connection can be parked.
 const LONGEST_RECHECK: Duration = Duration::from_secs(60);
 
-/// A connection of either version of HTTP.
+/// A connection of any version of HTTP.
 pub(in crate::server) trait Protocol:
     Future<Output = Result<(), Self::Error>>
 {

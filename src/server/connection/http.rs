@@ -86,6 +86,21 @@ impl Http {
         &self.figures
     }
 
+    /// Returns the counters for connections that count themselves.
+    pub(in crate::server) fn shared_figures(&self) -> &Arc<CachePadded<WorkerConnections>> {
+        &self.figures
+    }
+
+    /// Returns the limits of connections.
+    pub(in crate::server) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Returns the tasks of streams.
+    pub(in crate::server) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
     /// Returns the service's routers and access log.
     pub(in crate::server) fn current_router(&self) -> &Arc<CurrentRouter> {
         self.service.current_router()
@@ -121,6 +136,29 @@ impl Http {
         OpenConnection::new(&self.figures, protocol)
     }
 
+    /// Returns the handler of one connection's requests, which tells clients of a `shutdown` in the responses.
+    pub(in crate::server) fn request_handler(
+        &self,
+        info: ConnInfo,
+        slot: &ConnectionSlot,
+        deadlines: Arc<Deadlines>,
+        shutdown: Option<Shutdown>,
+    ) -> Arc<RequestHandler> {
+        let memory = ConnectionMemory::new(Arc::clone(&slot.shares().memory));
+        let resets = ClientResets::new(info.is_trusted());
+        Arc::new(RequestHandler {
+            service: self.service.clone(),
+            direct: self.direct.clone(),
+            info: Arc::new(info.holding(Arc::clone(&memory))),
+            deadlines,
+            memory,
+            resets,
+            date: Arc::clone(&self.date),
+            body_timeout: self.limits.body_timeout,
+            shutdown,
+        })
+    }
+
     /// Serves one connection until it is over, a deadline is missed or the process stops.
     ///
     /// Not an `async fn`: its future would have room for the stream, and so would the task of each connection. The stream is
@@ -141,19 +179,8 @@ impl Http {
         } = connection;
         let counted = self.opened(&info, is_h2);
         let deadlines = Deadlines::new(is_h2);
-        let memory = ConnectionMemory::new(Arc::clone(&slot.shares().memory));
-        let resets = ClientResets::new(info.is_trusted());
-        let request_handler = Arc::new(RequestHandler {
-            service: self.service.clone(),
-            direct: self.direct.clone(),
-            info: Arc::new(info.holding(Arc::clone(&memory))),
-            deadlines: Arc::clone(&deadlines),
-            memory,
-            resets,
-            date: Arc::clone(&self.date),
-            body_timeout: self.limits.body_timeout,
-            shutdown: (!is_h2).then(|| shutdown.clone()),
-        });
+        let told = (!is_h2).then(|| shutdown.clone());
+        let request_handler = self.request_handler(info, &slot, Arc::clone(&deadlines), told);
         let stream = TrackedStream::new(stream, Arc::clone(&deadlines), slot).counted(counted);
         let handler = Arc::clone(&request_handler);
         let protocol = if is_h2 {
@@ -177,7 +204,7 @@ impl Http {
                 Either::Right(http1) => driver.drive(http1).await,
             };
             if let Some(error) = ended.error {
-                self.count(&error, &request_handler);
+                self.count_end(&error, &request_handler);
             }
             if let Some(lingering) = ended.lingering {
                 // Boxed: few connections need it.
@@ -187,7 +214,7 @@ impl Http {
     }
 
     /// Counts the end of a connection if it is a refusal or a response that broke off.
-    fn count(&self, error: &ConnectionError, handler: &RequestHandler) {
+    pub(in crate::server) fn count_end(&self, error: &ConnectionError, handler: &RequestHandler) {
         if let Some(rejected) = error.rejected_early(handler.deadlines.is_reading_head()) {
             self.service.note_rejected_early(&handler.info, rejected);
         }

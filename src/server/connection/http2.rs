@@ -19,7 +19,7 @@ use super::tracked_body::RequestMark;
 use super::tracked_stream::TrackedStream;
 use super::waiting_requests::{Outcome, Turn, WaitingRequests};
 use crate::memory::{
-    HeldBytes, RUNNING_SIZE, Upload, UploadWindow, WAITING_SIZE, request_head_size,
+    FlowWindow, HeldBytes, RUNNING_SIZE, Transfer, WAITING_SIZE, request_head_size,
     small_upload_size,
 };
 use crate::proxy;
@@ -65,7 +65,7 @@ pub(super) struct Http2<'a, S> {
     /// The stream of the state.
     stream: BatchedStream<TrackedStream<S>>,
     is_draining: bool,
-    uploads: Arc<UploadWindow>,
+    uploads: Arc<FlowWindow>,
     is_wide: bool,
     /// `true` once the client was given the wide window. What is left of it cannot be taken back.
     was_wide: bool,
@@ -109,7 +109,7 @@ where
             state: State::Handshake(builder.handshake(stream.handle())),
             stream,
             is_draining: false,
-            uploads: UploadWindow::new(memory, (WINDOW - FIRST_WINDOW) as usize),
+            uploads: FlowWindow::new(memory, (WINDOW - FIRST_WINDOW) as usize),
             is_wide: false,
             was_wide: false,
             has_failed: false,
@@ -168,7 +168,7 @@ where
 
     /// Returns the bytes that `request` holds itself, and its upload, unless that is small. `None` if the client has no memory
     /// for the upload.
-    fn size(&self, request: &Request<RecvStream>) -> Option<(usize, Option<Upload>)> {
+    fn size(&self, request: &Request<RecvStream>) -> Option<(usize, Option<Transfer>)> {
         let size = request_head_size(request);
         if request.body().is_end_stream() {
             return Some((size, None));

@@ -9,15 +9,14 @@ use std::task::Poll;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
 use tracing::debug;
 
 use super::request_handler::RequestHandler;
 use super::response_sender::{Broken, ResponseSender};
 use super::tracked_body::{RequestMark, TrackedBody};
-use crate::memory::{HeldBytes, HeldMemory, SMALL_HEAD, TUNNEL_SIZE, Upload, head_size};
+use crate::memory::{HeldBytes, HeldMemory, SMALL_HEAD, TUNNEL_SIZE, Transfer, head_size};
 use crate::proxy::{self, Body, BodyError, ClientBody, Interims, OnTunnel, StreamBody, StreamIo};
 
 /// Bytes that a connection may hold beyond its client's share when a large head comes from a backend.
@@ -28,7 +27,7 @@ pub(super) struct AdmittedRequest {
     pub(super) request: Request<RecvStream>,
     pub(super) held: HeldMemory,
     /// Its upload, unless it has none or a small one.
-    pub(super) upload: Option<Upload>,
+    pub(super) upload: Option<Transfer>,
 }
 
 /// Answers the request of a stream, until the client resets it.
@@ -104,7 +103,7 @@ async fn connect(
     if !held.grow(TUNNEL_SIZE) {
         return Err(Broken::OverShare);
     }
-    let (head, _) = complete_head(response, handler);
+    let (head, _) = handler.complete_head(response);
     heads.count(head.headers())?;
     let mut sending = reply.send_response(head, false)?;
     heads.send_mark(&mut sending)?;
@@ -146,23 +145,6 @@ where
         answer.map(Ok)
     })
     .await
-}
-
-/// Completes a response's head with `Date` and `Content-Length`, and splits it from its body.
-fn complete_head(
-    response: Response<TrackedBody<Body>>,
-    handler: &RequestHandler,
-) -> (Response<()>, TrackedBody<Body>) {
-    let (mut head, body) = response.into_parts();
-    let fields = &mut head.headers;
-    fields.entry(DATE).or_insert_with(|| handler.date.value());
-    if !body.is_end_stream()
-        && let Some(length) = body.size_hint().exact()
-    {
-        let length = || HeaderValue::from(length);
-        fields.entry(CONTENT_LENGTH).or_insert_with(length);
-    }
-    (Response::from_parts(head, ()), body)
 }
 
 /// The large heads of one response, which wait to be written. Small ones are counted with the request.
@@ -214,7 +196,7 @@ async fn send(
     mut held: HeldMemory,
 ) -> Result<(), Broken> {
     let handler = heads.handler;
-    let (head, body) = complete_head(response, handler);
+    let (head, body) = handler.complete_head(response);
     heads.count(head.headers())?;
     if !body.is_end_stream() {
         let mut stream = reply.send_response(head, false)?;

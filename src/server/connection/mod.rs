@@ -18,4 +18,8 @@ mod waiting_requests;
 
 pub use http::{Http, HttpConnection};
 
+pub(super) use deadlines::Deadlines;
+pub(super) use driver::{Driver, Protocol};
 pub(super) use http1::head_limits;
+pub(super) use request_handler::{RequestHandler, boxed};
+pub(super) use tracked_body::{RequestMark, TrackedBody};

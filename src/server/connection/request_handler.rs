@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONNECTION;
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Body as _;
 
 use super::client_resets::ClientResets;
 use super::deadlines::Deadlines;
@@ -20,18 +21,18 @@ use crate::tasks::Shutdown;
 
 /// Answers the requests of one connection.
 #[derive(Debug)]
-pub(super) struct RequestHandler {
-    pub(super) service: ProxyService,
+pub(in crate::server) struct RequestHandler {
+    pub(in crate::server) service: ProxyService,
     /// Answers some requests instead of the service.
     pub(super) direct: Option<Arc<DirectResponder>>,
-    pub(super) info: Arc<ConnInfo>,
-    pub(super) deadlines: Arc<Deadlines>,
-    pub(super) memory: Arc<ConnectionMemory>,
-    pub(super) resets: ClientResets,
+    pub(in crate::server) info: Arc<ConnInfo>,
+    pub(in crate::server) deadlines: Arc<Deadlines>,
+    pub(in crate::server) memory: Arc<ConnectionMemory>,
+    pub(in crate::server) resets: ClientResets,
     /// The `Date` of responses that have none.
     pub(super) date: Arc<CurrentDate>,
     /// Time that a body may make no progress.
-    pub(super) body_timeout: Duration,
+    pub(in crate::server) body_timeout: Duration,
     /// End of the process, from which on each response says that it is the last one. `None` for HTTP/2, which says so itself.
     pub(super) shutdown: Option<Shutdown>,
 }
@@ -74,6 +75,38 @@ impl RequestHandler {
         })
     }
 
+    /// Answers one request of a client that may have moved since the connection began.
+    pub(in crate::server) fn call_from(
+        self: &Arc<Self>,
+        info: Arc<ConnInfo>,
+        request: Request<ClientBody>,
+        interims: Option<Interims>,
+    ) -> Pin<Box<impl Future<Output = Response<TrackedBody<Body>>> + Send + use<>>> {
+        let mark = RequestMark::new(Arc::clone(&self.deadlines));
+        let this = Arc::clone(self);
+        boxed(|| async move {
+            let response = this.service.call(request, &info, interims).await;
+            tracked(response, mark)
+        })
+    }
+
+    /// Completes a response's head with `Date` and `Content-Length`, and splits it from its body.
+    pub(in crate::server) fn complete_head(
+        &self,
+        response: Response<TrackedBody<Body>>,
+    ) -> (Response<()>, TrackedBody<Body>) {
+        let (mut head, body) = response.into_parts();
+        let fields = &mut head.headers;
+        fields.entry(DATE).or_insert_with(|| self.date.value());
+        if !body.is_end_stream()
+            && let Some(length) = body.size_hint().exact()
+        {
+            let length = || HeaderValue::from(length);
+            fields.entry(CONTENT_LENGTH).or_insert_with(length);
+        }
+        (Response::from_parts(head, ()), body)
+    }
+
     /// Tells the client of HTTP/1.1 that the connection closes after this response, if the process stops. A client that goes on
     /// without a pause would else meet the close with its next request.
     fn finished(
@@ -96,6 +129,6 @@ fn tracked(mut response: Response<Body>, mark: RequestMark) -> Response<TrackedB
 }
 
 /// Builds a future on the heap. `Box::pin` would build it on the stack and copy all of its size.
-pub(super) fn boxed<F>(future: impl FnOnce() -> F) -> Pin<Box<F>> {
+pub(in crate::server) fn boxed<F>(future: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), future()))
 }

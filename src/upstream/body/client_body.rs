@@ -1,5 +1,6 @@
 //! Request body as it arrives from the client.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +14,10 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::buffered_body::BufferedBody;
 use crate::http1::{self, IncomingBody};
-use crate::memory::Upload;
+use crate::memory::Transfer;
 use crate::upstream::error::BodyError;
 
-/// Request body from an HTTP/1.1 or HTTP/2 client.
+/// Request body from a client.
 #[derive(Debug)]
 pub enum ClientBody {
     /// No body.
@@ -25,6 +26,8 @@ pub enum ClientBody {
     Http1(Http1Body),
     /// Body on an HTTP/2 stream.
     Http2(StreamBody),
+    /// Body on a stream of another protocol.
+    Stream(BoxedBody),
     /// Body that has been read to its end.
     Buffered(BufferedBody),
 }
@@ -37,6 +40,23 @@ pub struct Http1Body {
     left: Arc<AtomicU64>,
 }
 
+/// Request body on a stream that this room does not know.
+pub struct BoxedBody(Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send + Sync>>);
+
+impl BoxedBody {
+    /// Takes a body of any type.
+    #[must_use]
+    pub fn new(body: impl Body<Data = Bytes, Error = BodyError> + Send + Sync + 'static) -> Self {
+        Self(Box::pin(body))
+    }
+}
+
+impl fmt::Debug for BoxedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoxedBody").finish_non_exhaustive()
+    }
+}
+
 /// Request body on an HTTP/2 stream. Each read releases its bytes to the flow-control window.
 #[derive(Debug)]
 pub struct StreamBody {
@@ -45,7 +65,7 @@ pub struct StreamBody {
     left: Option<u64>,
     has_data: bool,
     is_over: bool,
-    upload: Option<Upload>,
+    upload: Option<Transfer>,
 }
 
 impl From<Http1Body> for ClientBody {
@@ -131,7 +151,7 @@ impl StreamBody {
 
     /// Records in `upload` how much is read, until the body has ended.
     #[must_use]
-    pub fn recording(self, upload: Option<Upload>) -> Self {
+    pub fn recording(self, upload: Option<Transfer>) -> Self {
         Self { upload, ..self }
     }
 
@@ -197,6 +217,7 @@ impl Body for ClientBody {
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Request)))
             }
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
+            Self::Stream(body) => body.0.as_mut().poll_frame(cx),
             Self::Buffered(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -206,6 +227,7 @@ impl Body for ClientBody {
             Self::Empty => true,
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Stream(body) => body.0.is_end_stream(),
             Self::Buffered(body) => body.is_end_stream(),
         }
     }
@@ -215,6 +237,7 @@ impl Body for ClientBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Stream(body) => body.0.size_hint(),
             Self::Buffered(body) => body.size_hint(),
         }
     }

@@ -13,7 +13,7 @@ mod trailers;
 mod upload_progress;
 
 pub use buffered_body::BufferedBody;
-pub use client_body::{ClientBody, Http1Body, StreamBody};
+pub use client_body::{BoxedBody, ClientBody, Http1Body, StreamBody};
 pub use expect_continue::ExpectContinue;
 pub use field_names::{
     is_client_field, never_passes, remove_all_spellings, remove_other_spellings, remove_unpassable,

@@ -15,6 +15,7 @@ pub(crate) mod service;
 pub(crate) mod skip;
 pub(crate) mod stored_files;
 pub(crate) mod successors;
+pub(crate) mod udp_relay;
 pub(crate) mod wrong_clock;
 
 pub(crate) mod backends {
@@ -38,6 +39,7 @@ pub(crate) mod ca {
 pub(crate) mod clients {
     pub(crate) mod front_proxy;
     pub(crate) mod http2_frames;
+    pub(crate) mod http3;
     pub(crate) mod https;
     pub(crate) mod raw;
     pub(crate) mod web_socket;

@@ -90,6 +90,13 @@ impl Client {
         self.with(|config| config.client_auth_cert_resolver = Arc::new(resolver))
     }
 
+    /// Returns the configuration of the same client over QUIC.
+    pub(crate) fn quic(&self) -> quinn::ClientConfig {
+        let config = Arc::clone(&self.alpn("h3").config);
+        let config = quinn::crypto::rustls::QuicClientConfig::try_from(config);
+        quinn::ClientConfig::new(Arc::new(config.unwrap()))
+    }
+
     /// Opens a verified TLS connection.
     pub(crate) async fn connect(
         &self,

@@ -1,5 +1,5 @@
-//! The flow-control window that the uploads of one connection share. A wide window is held memory, since the client may fill it
-//! at any time; it is held only while a large upload runs.
+//! The flow-control window that the uploads of one connection share, or its downloads over HTTP/3. A wide window is held memory,
+//! since it may be filled at any time; it is held only while a large transfer runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,21 +8,21 @@ use parking_lot::Mutex;
 
 use super::connection_memory::{ConnectionMemory, HeldMemory};
 
-/// Bytes after which an upload is large: half of what fits into the first window.
+/// Bytes after which a transfer is large: half of what fits into the first window.
 const LARGE: usize = 32 * 1024;
 
-/// Window for the uploads of one connection.
+/// Window for the transfers of one connection in one direction.
 #[derive(Debug)]
-pub struct UploadWindow {
+pub struct FlowWindow {
     memory: Arc<ConnectionMemory>,
     /// Bytes of the wide window beyond the first one.
     size: usize,
-    /// Large uploads that run.
+    /// Large transfers that run.
     large: AtomicUsize,
     held: Mutex<Option<HeldMemory>>,
 }
 
-impl UploadWindow {
+impl FlowWindow {
     /// A window that is narrow at first, and takes `size` bytes of `memory` when it is wide.
     #[must_use]
     pub fn new(memory: Arc<ConnectionMemory>, size: usize) -> Arc<Self> {
@@ -34,20 +34,20 @@ impl UploadWindow {
         })
     }
 
-    /// Begins an upload whose size is not known.
+    /// Begins a transfer whose size is not known.
     #[must_use]
-    pub fn begin(self: &Arc<Self>) -> Upload {
-        Upload {
+    pub fn begin(self: &Arc<Self>) -> Transfer {
+        Transfer {
             window: Arc::clone(self),
             received: 0,
             is_large: false,
         }
     }
 
-    /// Begins an upload that may fill a wide window which the client was given before. Returns `None` if the client has its
+    /// Begins a transfer that may fill a wide window which the client was given before. Returns `None` if the client has its
     /// share.
     #[must_use]
-    pub fn begin_wide(self: &Arc<Self>) -> Option<Upload> {
+    pub fn begin_wide(self: &Arc<Self>) -> Option<Transfer> {
         let mut held = self.held.lock();
         if held.is_none() {
             *held = Some(self.memory.hold(self.size)?);
@@ -58,7 +58,7 @@ impl UploadWindow {
         Some(upload)
     }
 
-    /// `true` if the window should be wide: a large upload runs, and the client has memory for it.
+    /// `true` if the window should be wide: a large transfer runs, and the client has memory for it.
     #[must_use]
     pub fn is_wide(&self) -> bool {
         if self.large.load(Ordering::Relaxed) == 0 {
@@ -72,16 +72,16 @@ impl UploadWindow {
     }
 }
 
-/// An upload that runs until this is dropped.
+/// A transfer that runs until this is dropped.
 #[derive(Debug)]
-pub struct Upload {
-    window: Arc<UploadWindow>,
+pub struct Transfer {
+    window: Arc<FlowWindow>,
     received: usize,
     is_large: bool,
 }
 
-impl Upload {
-    /// Records that `bytes` were read.
+impl Transfer {
+    /// Records that `bytes` were read or written.
     pub fn record(&mut self, bytes: usize) {
         if !self.is_large {
             self.received = self.received.saturating_add(bytes);
@@ -91,13 +91,19 @@ impl Upload {
         }
     }
 
+    /// `true` once the transfer is large.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.is_large
+    }
+
     fn enlarge(&mut self) {
         self.is_large = true;
         self.window.large.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl Drop for Upload {
+impl Drop for Transfer {
     fn drop(&mut self) {
         if self.is_large && self.window.large.fetch_sub(1, Ordering::Relaxed) == 1 {
             *self.window.held.lock() = None;
@@ -112,11 +118,11 @@ mod tests {
 
     const SIZE: usize = 1 << 20;
 
-    fn windows(limit: usize) -> [Arc<UploadWindow>; 2] {
+    fn windows(limit: usize) -> [Arc<FlowWindow>; 2] {
         let client = ClientMemory::new(&StreamMemory::new(limit));
         [(); 2].map(|()| {
             let memory = ConnectionMemory::new(Arc::clone(&client));
-            UploadWindow::new(memory, SIZE)
+            FlowWindow::new(memory, SIZE)
         })
     }
 
