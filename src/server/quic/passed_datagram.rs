@@ -37,7 +37,10 @@ impl PassedDatagram {
             message.extend_from_slice(&ip_bytes(address.ip()));
             message.extend_from_slice(&address.port().to_be_bytes());
         }
-        let local = self.meta.dst_ip.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+        let local = self
+            .meta
+            .dst_ip
+            .unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         message.extend_from_slice(&ip_bytes(local));
         message.push(self.meta.ecn.map_or(0, |ecn| ecn as u8));
         message.extend_from_slice(&self.data);

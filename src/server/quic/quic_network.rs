@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::net::UnixDatagram;
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -143,7 +144,8 @@ impl QuicNetwork {
         let Some(socket) = &*neighbour else {
             return false;
         };
-        match socket.try_send(&passed.encode(listener)) {
+        // Without the runtime, which does not know that a new socket can be written before it has looked.
+        match SockRef::from(&**socket).send(&passed.encode(listener)) {
             // A full buffer loses the datagram, which is sent again.
             Ok(_) => true,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,

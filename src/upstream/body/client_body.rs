@@ -32,6 +32,17 @@ pub enum ClientBody {
     Buffered(BufferedBody),
 }
 
+impl ClientBody {
+    /// `true` if the client might lose the response when the rest of the body is not read. Other protocols ask it to stop, and
+    /// its stream goes on in the other direction.
+    pub(super) fn must_linger(&self) -> bool {
+        match self {
+            Self::Empty | Self::Stream(_) | Self::Buffered(_) => false,
+            Self::Http1(_) | Self::Http2(_) => !self.is_end_stream(),
+        }
+    }
+}
+
 /// Request body on an HTTP/1.1 connection. Records how many of its bytes are still to be read: after its end, the client may
 /// close its sending side.
 #[derive(Debug)]

@@ -284,7 +284,7 @@ impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(incoming) = self.incoming.take()
             && self.wait.is_none()
-            && !incoming.is_end_stream()
+            && incoming.must_linger()
         {
             self.tasks.spawn(linger(incoming, self.tasks.shutdown()));
         }

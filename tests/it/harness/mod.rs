@@ -15,7 +15,6 @@ pub(crate) mod service;
 pub(crate) mod skip;
 pub(crate) mod stored_files;
 pub(crate) mod successors;
-pub(crate) mod udp_relay;
 pub(crate) mod wrong_clock;
 
 pub(crate) mod backends {
@@ -42,6 +41,7 @@ pub(crate) mod clients {
     pub(crate) mod http3;
     pub(crate) mod https;
     pub(crate) mod raw;
+    pub(crate) mod udp_relay;
     pub(crate) mod web_socket;
 }
 

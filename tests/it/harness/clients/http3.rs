@@ -53,7 +53,9 @@ impl Http3 {
         endpoint.set_default_client_config(client.quic());
         let quic = soon(endpoint.connect(address, name).unwrap()).await?;
         let connection = h3_quinn::Connection::new(quic.clone());
-        let (mut connection, sender) = soon(h3::client::new(connection)).await.unwrap();
+        let Ok((mut connection, sender)) = soon(h3::client::new(connection)).await else {
+            return Err(quic.close_reason().expect("the connection has ended"));
+        };
         let ended = Tasks::new().spawn(async move { connection.wait_idle().await });
         Ok(Self {
             endpoint,
@@ -105,6 +107,9 @@ impl Http3 {
 
 impl Drop for Http3 {
     fn drop(&mut self) {
+        // First, or the end of its control stream would look like an error.
+        let no_error = Code::H3_NO_ERROR.value().try_into().unwrap();
+        self.quic.close(no_error, b"");
         self.ended.abort();
     }
 }

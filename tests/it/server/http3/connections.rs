@@ -12,10 +12,10 @@ use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::http3::Http3;
 use crate::harness::clients::raw::header;
+use crate::harness::clients::udp_relay::{Faults, UdpRelay};
 use crate::harness::deadline::soon;
 use crate::harness::ports::ProxyPorts;
 use crate::harness::proxy::{Proxy, ProxySetup};
-use crate::harness::udp_relay::{Faults, UdpRelay};
 
 /// Returns the Alt-Svc field of a response over HTTP/1.1 and HTTP/2.
 async fn alt_svc(proxy: &Proxy) -> Option<String> {

@@ -18,11 +18,11 @@ async fn limited(limits: &str) -> (Proxy, App) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_head_is_refused_with_a_word_and_a_much_larger_one_with_a_reset() {
-    let (proxy, _app) = limited("head-size = \"4k\"").await;
+    let (proxy, _app) = limited("head-size = \"8k\"").await;
     let mut http3 = Http3::connect(&proxy, "localhost").await;
     let request = http3
         .request("GET", "/")
-        .header("x-large", "a".repeat(5_000));
+        .header("x-large", "a".repeat(10_000));
     let mut exchange = http3.begin(request).await;
     exchange.finish().await;
     let answer = exchange.answer().await.unwrap();
@@ -30,7 +30,7 @@ async fn a_large_head_is_refused_with_a_word_and_a_much_larger_one_with_a_reset(
 
     // A client that knows the limit would not even send it.
     let mut raw = RawRequest::open(&http3).await;
-    raw.send_frame(0x01, &[b'a'; 9_000]).await;
+    raw.send_frame(0x01, &[b'a'; 20_000]).await;
     assert_eq!(raw.reset().await, Code::H3_EXCESSIVE_LOAD);
     // The connection goes on.
     assert_eq!(http3.get("/").await.status, StatusCode::OK);
@@ -39,10 +39,10 @@ async fn a_large_head_is_refused_with_a_word_and_a_much_larger_one_with_a_reset(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_frame_is_not_gathered_and_empty_frames_are_bounded() {
-    let (proxy, _app) = limited("head-size = \"4k\"").await;
+    let (proxy, _app) = limited("head-size = \"8k\"").await;
     let mut http3 = Http3::connect(&proxy, "localhost").await;
     let mut raw = RawRequest::open(&http3).await;
-    raw.send_frame(0x21, &[0; 9_000]).await;
+    raw.send_frame(0x21, &[0; 20_000]).await;
     assert_eq!(raw.reset().await, Code::H3_EXCESSIVE_LOAD);
     let mut raw = RawRequest::open(&http3).await;
     raw.send(&[0x21, 0].repeat(200)).await;

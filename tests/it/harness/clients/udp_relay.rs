@@ -1,6 +1,7 @@
 //! A network between a client and a server that loses, repeats and reorders datagrams, the same ones each time.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -72,7 +73,7 @@ impl UdpRelay {
             let mut there = direction(seed);
             let mut buffer = vec![0; 64 * 1024];
             while let Ok((length, client)) = front.recv_from(&mut buffer).await {
-                if !clients.contains_key(&client) {
+                if let Entry::Vacant(entry) = clients.entry(client) {
                     let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
                     back.connect(server).await.unwrap();
                     let direction = Mutex::new(direction(seed + 1));
@@ -82,7 +83,7 @@ impl UdpRelay {
                         client,
                         direction,
                     ));
-                    clients.insert(client, back);
+                    entry.insert(back);
                 }
                 for datagram in there.pass(&buffer[..length]) {
                     let _ = clients[&client].send(&datagram).await;
