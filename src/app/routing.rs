@@ -134,8 +134,9 @@ fn is_forwarded(route: &Route) -> bool {
 
 fn tls_rules(sites: &[SiteConfig], names: &ListenerNames) -> Result<TlsRules, Error> {
     let mut rules = NameMap::new();
-    let is_plain =
-        |site: &SiteConfig| site.client_auth.is_none() && site.min_tls == TlsVersion::Tls12;
+    let is_plain = |site: &SiteConfig| {
+        site.client_auth.is_none() && site.min_tls == TlsVersion::Tls12 && !site.early_data
+    };
     if names.are_all_default() && sites.iter().all(is_plain) {
         return Ok(rules);
     }
@@ -150,6 +151,7 @@ fn tls_rules(sites: &[SiteConfig], names: &ListenerNames) -> Result<TlsRules, Er
             min_version: site.min_tls,
             client_auth: auth.map(Arc::new),
             listeners: names.set(&site.listen),
+            early_data: site.early_data,
         };
         for pattern in site.patterns() {
             rules.insert(pattern.clone(), wanted.clone());

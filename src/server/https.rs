@@ -1,7 +1,6 @@
-//! HTTPS connections: the TLS handshake under a deadline, then HTTP. Over TCP and over QUIC.
+//! HTTPS connections over TCP: the TLS handshake under a deadline, then HTTP.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +13,10 @@ use super::accept::{Accepted, ConnectionSlot};
 use super::alt_svc::AltSvc;
 use super::connection::{Http, HttpConnection, head_limits};
 use super::forwarding_rules::ForwardingRules;
+use super::handshake_reason::handshake_reason;
 use super::http_on_https::{self, HttpOnHttps};
-use super::http3::{self, Http3Connection};
 use super::options::Limits;
-use super::quic::{AcceptedQuic, transport_config};
+use super::quic::transport_config;
 use crate::figures::WorkerConnections;
 use crate::listener_names::ListenerId;
 use crate::per_worker::CachePadded;
@@ -48,20 +47,20 @@ pub struct HttpsParts {
 /// Serves HTTPS connections.
 #[derive(Debug)]
 pub struct Https {
-    acceptor: Arc<tls::Acceptor>,
-    http: Http,
+    pub(super) acceptor: Arc<tls::Acceptor>,
+    pub(super) http: Http,
     /// Buffers of the connections of this worker.
     buffers: Arc<tls::StreamBuffers>,
-    limits: Limits,
-    forwarding: ForwardingRules,
+    pub(super) limits: Limits,
+    pub(super) forwarding: ForwardingRules,
     alt_svc: Arc<AltSvc>,
     /// Settings of QUIC connections.
-    transport: Arc<quinn::TransportConfig>,
+    pub(super) transport: Arc<quinn::TransportConfig>,
 }
 
 /// Time for running handshakes to finish when the process stops. One that takes longer has a silent client, or waits for a
 /// certificate.
-const HANDSHAKE_DRAIN: Duration = Duration::from_secs(1);
+pub(super) const HANDSHAKE_DRAIN: Duration = Duration::from_secs(1);
 
 impl Https {
     /// Puts the parts together.
@@ -114,72 +113,6 @@ impl Https {
             }
         };
         served.instrument(span).await;
-    }
-
-    /// Serves one QUIC connection until it is over, a deadline is missed or the process stops.
-    pub async fn serve_quic(self: Arc<Self>, accepted: AcceptedQuic, shutdown: Shutdown) {
-        let addresses = Addresses {
-            peer: accepted.peer,
-            local: accepted.local,
-            listener: accepted.listener,
-        };
-        let is_trusted = accepted.is_trusted;
-        let span = debug_span!("connection", client.addr = %addresses.peer, server.addr = %addresses.local);
-        let served = async move {
-            let shaken = Box::pin(self.quic_handshake(accepted, addresses, &shutdown)).await;
-            let Some((quic, facts, slot)) = shaken else {
-                return;
-            };
-            let mut info = addresses.conn_info();
-            info = self.forwarding.apply(info, is_trusted, &slot);
-            info.sni = facts.sni;
-            info.is_tls13 = true;
-            if let Some(client) = facts.client {
-                info = info.identified(identity(*client));
-            }
-            let connection = Http3Connection { quic, info, slot };
-            Box::pin(http3::serve(&self.http, connection, &shutdown)).await;
-        };
-        served.instrument(span).await;
-    }
-
-    async fn quic_handshake(
-        &self,
-        accepted: AcceptedQuic,
-        addresses: Addresses,
-        shutdown: &Shutdown,
-    ) -> Option<(quinn::Connection, tls::QuicFacts, ConnectionSlot)> {
-        let acceptor = Arc::clone(&self.acceptor);
-        let handshake = tls::QuicHandshake::new(acceptor, addresses.quic());
-        let begun = accepted.begin(
-            Arc::<tls::QuicHandshake>::clone(&handshake),
-            &self.transport,
-        );
-        let connecting = async {
-            let connecting = begun.connecting?;
-            connecting.await
-        };
-        let connected = tokio::select! {
-            connected = timeout(self.limits.handshake_timeout, connecting) => connected,
-            () = shutdown.overdue(HANDSHAKE_DRAIN) => return None,
-        };
-        drop(begun.handshaking);
-        let failure = match connected {
-            Ok(Ok(quic)) => {
-                let facts = handshake.take_facts();
-                self.http.figures().shook_hands(true, facts.is_resumed);
-                return Some((quic, facts, begun.slot));
-            }
-            Ok(Err(error)) => Some(error),
-            Err(_) => None,
-        };
-        let error = handshake.take_error();
-        debug!(?failure, ?error, "QUIC handshake failed");
-        self.http.figures().failed_handshake();
-        let reason = error.as_ref().map(handshake_reason);
-        let reason = reason.unwrap_or_else(|| quic_reason(failure.as_ref()));
-        self.http.refusals().count(reason);
-        None
     }
 
     async fn handshake(
@@ -295,69 +228,22 @@ impl Https {
 
 /// The two ends of a connection, and the listener that accepted it.
 #[derive(Clone, Copy)]
-struct Addresses {
-    peer: SocketAddr,
-    local: SocketAddr,
-    listener: ListenerId,
+pub(super) struct Addresses {
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) listener: ListenerId,
 }
 
 impl Addresses {
-    fn quic(self) -> tls::QuicAddresses {
-        tls::QuicAddresses {
-            client: self.peer,
-            local: self.local,
-            listener: self.listener,
-        }
-    }
-
     /// Returns the facts about the connection that do not come from its handshake.
-    fn conn_info(self) -> ConnInfo {
+    pub(super) fn conn_info(self) -> ConnInfo {
         ConnInfo::new(self.peer, None)
             .reaching(self.local)
             .accepted_by(self.listener)
     }
 }
 
-/// Returns the reason under which a QUIC handshake is counted that failed for other reasons than the rules.
-fn quic_reason(error: Option<&quinn::ConnectionError>) -> Reason {
-    use quinn::ConnectionError::{
-        ApplicationClosed, ConnectionClosed, LocallyClosed, Reset, TimedOut,
-    };
-    match error {
-        None | Some(TimedOut) => Reason::HandshakeTimeout,
-        Some(ConnectionClosed(_)) => Reason::HandshakeAlert,
-        Some(ApplicationClosed(_) | Reset | LocallyClosed) => Reason::HandshakeLeft,
-        Some(_) => Reason::Http3Protocol,
-    }
-}
-
-/// Returns the reason under which a failed handshake is counted.
-fn handshake_reason(error: &tls::Error) -> Reason {
-    match error {
-        tls::Error::TimedOut => Reason::HandshakeTimeout,
-        tls::Error::Handshake(error) => broken_handshake_reason(error),
-        tls::Error::NoName => Reason::NoName,
-        tls::Error::Refused { .. } | tls::Error::NotInMemory { .. } => Reason::NoCertificate,
-        tls::Error::NoChallenge => Reason::NoChallenge,
-        tls::Error::Challenge(_) => Reason::ChallengeBroken,
-        tls::Error::BadName => Reason::BadName,
-        tls::Error::OtherListener { .. } => Reason::OtherListener,
-    }
-}
-
-fn broken_handshake_reason(error: &io::Error) -> Reason {
-    let error = error.get_ref().and_then(|error| error.downcast_ref());
-    match error {
-        None => Reason::HandshakeLeft,
-        Some(rustls::Error::AlertReceived(_)) => Reason::HandshakeAlert,
-        Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
-            Reason::ClientCertificate
-        }
-        Some(_) => Reason::HandshakeBroken,
-    }
-}
-
-fn identity(client: tls::ClientFacts) -> ClientIdentity {
+pub(super) fn identity(client: tls::ClientFacts) -> ClientIdentity {
     let tls::ClientFacts {
         policy,
         certificate,

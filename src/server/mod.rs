@@ -1,7 +1,7 @@
 //! Listeners, client connections and their limits. Joins the two towers.
 //!
 //! ```text
-//! https -> http3 -> { connection, quic -> accept }
+//! https_over_quic -> { https, http3 -> { connection, quic -> accept } }
 //! https, plain_http -> connection -> direct_responder, accept, current_date, lingering_close
 //! ```
 
@@ -11,10 +11,12 @@ mod connection;
 mod current_date;
 mod direct_responder;
 mod forwarding_rules;
+mod handshake_reason;
 mod http3;
 mod http_on_https;
 mod https;
 mod https_location;
+mod https_over_quic;
 mod https_ports;
 mod lingering_close;
 mod options;

@@ -18,12 +18,21 @@ pub struct ListenOptions {
 }
 
 /// Settings of HTTP/3.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Http3Options {
     /// Whether clients are served over HTTP/3.
     pub is_on: bool,
     /// UDP port at which clients reach the proxy, if it is not that of the listener.
     pub port: Option<u16>,
+}
+
+impl Default for Http3Options {
+    fn default() -> Self {
+        Self {
+            is_on: true,
+            port: None,
+        }
+    }
 }
 
 impl Http3Options {

@@ -1,7 +1,7 @@
 //! TLS handshakes: reads the ClientHello, waits for the certificate of its name, and continues.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::server::ClientHello;
@@ -15,9 +15,10 @@ use super::Error;
 use super::client_auth::{ClientAuth, ClientFacts};
 use super::refusal_log::RefusalLog;
 use super::server_config::{
-    ACME_TLS, Transport, challenge_config, client_auth_config, server_config,
+    ACME_TLS, Transport, challenge_config, client_auth_config, early_data_config, server_config,
+    with_certificate,
 };
-use super::sni_lookup::{BySni, Fixed};
+use super::sni_lookup::BySni;
 use super::stream::TlsStream;
 use super::stream_buffers::StreamBuffers;
 use super::version::TlsVersion;
@@ -66,6 +67,8 @@ pub struct SiteRules {
     pub client_auth: Option<Arc<ClientAuth>>,
     /// The listeners on which the site is served.
     pub listeners: ListenerSet,
+    /// Whether clients may send safe requests within the handshake, over QUIC. Never for clients with certificates.
+    pub early_data: bool,
 }
 
 /// The TLS settings of one site.
@@ -95,6 +98,8 @@ pub(super) struct Shared {
     newest: Arc<ServerConfig>,
     /// For connections over QUIC, which always have the newest version.
     pub(super) quic: Arc<ServerConfig>,
+    /// For connections over QUIC to sites with early data. Empty until there is one.
+    pub(super) early_quic: OnceLock<Arc<ServerConfig>>,
     resolver: Arc<BySni>,
     pub(super) cache: Arc<CertCache>,
     manager: CertManager,
@@ -139,6 +144,7 @@ impl Acceptor {
             config: config(Transport::Tcp(TlsVersion::Tls12))?,
             newest: config(Transport::Tcp(TlsVersion::Tls13))?,
             quic: config(Transport::Quic)?,
+            early_quic: OnceLock::new(),
             resolver,
             cache,
             manager,
@@ -355,6 +361,7 @@ impl Shared {
         };
         let quic = match &rules.client_auth {
             Some(auth) => with_auth(auth, Transport::Quic)?,
+            None if rules.early_data => self.early_quic()?,
             None => Arc::clone(&self.quic),
         };
         Ok(SiteTls {
@@ -366,14 +373,15 @@ impl Shared {
     }
 }
 
-/// Copies a configuration that serves one certificate, whatever the SNI.
-pub(super) fn with_certificate(
-    config: &ServerConfig,
-    certificate: &Certificate,
-) -> Arc<ServerConfig> {
-    let mut config = config.clone();
-    config.cert_resolver = Arc::new(Fixed(Arc::clone(certificate.certified_key())));
-    Arc::new(config)
+impl Shared {
+    fn early_quic(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
+        if let Some(config) = self.early_quic.get() {
+            return Ok(Arc::clone(config));
+        }
+        let resolver = Arc::<BySni>::clone(&self.resolver);
+        let config = Arc::new(early_data_config(resolver)?);
+        Ok(Arc::clone(self.early_quic.get_or_init(|| config)))
+    }
 }
 
 /// `true` if a client offers only the protocol of tls-alpn-01. A client that offers others too is not a CA (RFC 8737 section

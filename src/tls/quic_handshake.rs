@@ -14,10 +14,11 @@ use rustls::quic::{ServerConnection, Suite, Version};
 use rustls::server::ClientHello;
 use rustls::{HandshakeKind, ServerConfig};
 
-use super::acceptor::{Acceptor, with_certificate};
+use super::acceptor::Acceptor;
 use super::client_auth::{ClientAuth, ClientFacts};
 use super::error::Error;
 use super::quic_session::{QuicSession, SessionRules};
+use super::server_config::with_certificate;
 use crate::listener_names::ListenerId;
 use crate::name::HostName;
 
@@ -57,6 +58,8 @@ pub struct QuicFacts {
 #[derive(Debug, Default)]
 struct Outcome {
     facts: QuicFacts,
+    has_early_data: bool,
+    is_complete: bool,
     auth: Option<Arc<ClientAuth>>,
     error: Option<Error>,
 }
@@ -81,7 +84,25 @@ impl QuicHandshake {
         Arc::new(keys.expect("the suite is that of the first packets"))
     }
 
-    /// Returns the facts about the client, after a handshake that has succeeded.
+    /// `true` if some clients may send early data. Whether this one does is known once the ClientHello is read.
+    #[must_use]
+    pub fn may_have_early_data(&self) -> bool {
+        self.acceptor.shared.early_quic.get().is_some()
+    }
+
+    /// `true` if the client has sent early data, and it is accepted.
+    #[must_use]
+    pub fn has_early_data(&self) -> bool {
+        self.outcome.lock().has_early_data
+    }
+
+    /// `true` if the handshake has succeeded.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.outcome.lock().is_complete
+    }
+
+    /// Returns the facts about the client: all of them after a handshake that has succeeded, and its name before.
     #[must_use]
     pub fn take_facts(&self) -> QuicFacts {
         std::mem::take(&mut self.outcome.lock().facts)
@@ -126,8 +147,13 @@ impl SessionRules for QuicHandshake {
         Ok(config)
     }
 
+    fn began(&self, tls: &ServerConnection) {
+        self.outcome.lock().has_early_data = tls.zero_rtt_keys().is_some();
+    }
+
     fn succeeded(&self, tls: &ServerConnection) {
         let mut outcome = self.outcome.lock();
+        outcome.is_complete = true;
         let auth = outcome.auth.take();
         outcome.facts.is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         outcome.facts.client = auth.map(|auth| Box::new(auth.facts(tls.peer_certificates())));

@@ -26,6 +26,9 @@ pub(super) trait SessionRules: Send + Sync {
     /// Returns the configuration for a client with this ClientHello.
     fn config_for(&self, hello: &ClientHello<'_>) -> Result<Arc<ServerConfig>, Error>;
 
+    /// Records the answer to the ClientHello.
+    fn began(&self, tls: &ServerConnection);
+
     /// Records a handshake that is complete.
     fn succeeded(&self, tls: &ServerConnection);
 
@@ -95,7 +98,11 @@ impl QuicSession {
         let tls = ServerConnection::new(config, self.version, params);
         let tls = tls.map_err(|error| alert(AlertDescription::InternalError, error.to_string()))?;
         self.state = State::Tls(Box::new(tls));
-        self.read(hello)
+        self.read(hello)?;
+        if let Some(tls) = self.tls() {
+            self.rules.began(tls);
+        }
+        Ok(())
     }
 
     /// Reads bytes after the session has begun.
@@ -174,9 +181,9 @@ impl Session for QuicSession {
         boxed(self.suite.keys(id, side, self.version))
     }
 
-    /// The facts are told to the rules.
+    /// Says only that there are facts, which are told to the rules.
     fn handshake_data(&self) -> Option<Box<dyn Any>> {
-        None
+        self.tls().map(|_| Box::new(()) as Box<dyn Any>)
     }
 
     fn peer_identity(&self) -> Option<Box<dyn Any>> {
@@ -217,7 +224,7 @@ impl Session for QuicSession {
         if !rest.is_empty() {
             self.read(rest)?;
         }
-        Ok(false)
+        Ok(true)
     }
 
     fn transport_parameters(&self) -> Result<Option<TransportParameters>, TransportError> {

@@ -4,16 +4,20 @@
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::client_auth::ClientAuth;
 use super::sni_lookup::Fixed;
 use super::version::TlsVersion;
+use crate::certs::Certificate;
 
 /// The only protocol that a CA offers to validate a challenge (RFC 8737 section 4).
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
+
+/// Sessions that are kept for clients that may send early data.
+const EARLY_SESSIONS: usize = 4096;
 
 /// The transport below TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +51,36 @@ pub(super) fn server_config(
     resolver: Arc<dyn ResolvesServerCert>,
     transport: Transport,
 ) -> Result<ServerConfig, rustls::Error> {
+    let mut config = without_resumption(resolver, transport)?;
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.send_tls13_tickets = 1;
+    Ok(config)
+}
+
+/// Builds a configuration for QUIC whose clients may send early data (0-RTT, RFC 9001 section 4.6). The sessions are kept here, and
+/// each is resumed once, so early data that somebody has recorded is refused.
+pub(super) fn early_data_config(
+    resolver: Arc<dyn ResolvesServerCert>,
+) -> Result<ServerConfig, rustls::Error> {
+    let mut config = without_resumption(resolver, Transport::Quic)?;
+    config.session_storage = ServerSessionMemoryCache::new(EARLY_SESSIONS);
+    config.send_tls13_tickets = 1;
+    // The only value that QUIC allows. Its windows limit the data.
+    config.max_early_data_size = u32::MAX;
+    Ok(config)
+}
+
+fn without_resumption(
+    resolver: Arc<dyn ResolvesServerCert>,
+    transport: Transport,
+) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(transport.versions())?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
     config.alpn_protocols = transport.protocols();
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
-    config.send_tls13_tickets = 1;
+    forbid_resumption(&mut config);
     Ok(config)
 }
 
@@ -94,4 +120,14 @@ pub(super) fn challenge_config(
     config.alpn_protocols = vec![ACME_TLS.to_vec()];
     forbid_resumption(&mut config);
     Ok(config)
+}
+
+/// Copies a configuration that serves one certificate, whatever the SNI.
+pub(super) fn with_certificate(
+    config: &ServerConfig,
+    certificate: &Certificate,
+) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.cert_resolver = Arc::new(Fixed(Arc::clone(certificate.certified_key())));
+    Arc::new(config)
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a surprise ends the test")]
 
+mod app_rooms;
 mod broken;
 mod circles;
 mod graph;

@@ -1,5 +1,7 @@
 //! The table of the sub-rooms of each room, and of what each of them may import.
 
+use super::app_rooms::APP;
+
 /// A sub-room, which is a folder or a file of a room, and the sub-rooms that it may import.
 pub(crate) type Row = (&'static str, &'static [&'static str]);
 
@@ -246,18 +248,23 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
                     "connection",
                 ],
             ),
+            ("handshake_reason", &[]),
             (
                 "https",
                 &[
                     "accept",
                     "alt_svc",
                     "forwarding_rules",
+                    "handshake_reason",
                     "http_on_https",
                     "options",
                     "connection",
                     "quic",
-                    "http3",
                 ],
+            ),
+            (
+                "https_over_quic",
+                &["accept", "handshake_reason", "https", "quic", "http3"],
             ),
             (
                 "plain_http",
@@ -297,102 +304,5 @@ pub(crate) const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ),
         ],
     ),
-    (
-        "app",
-        &[
-            ("process", &[]),
-            ("error", &["process"]),
-            ("workers", &[]),
-            ("shutdown", &["workers"]),
-            ("problems", &[]),
-            ("routing", &["error", "problems"]),
-            ("shared_state", &["error", "workers"]),
-            ("certificates", &["error", "shared_state"]),
-            ("listeners", &["error", "routing"]),
-            ("upgrade", &["listeners"]),
-            ("page_endpoint", &["error", "listeners"]),
-            (
-                "admin_endpoints",
-                &["error", "listeners", "page_endpoint", "upgrade"],
-            ),
-            (
-                "built_config",
-                &[
-                    "error",
-                    "page_endpoint",
-                    "problems",
-                    "routing",
-                    "shared_state",
-                    "certificates",
-                    "listeners",
-                ],
-            ),
-            ("offline", &["error", "certificates"]),
-            (
-                "doctor",
-                &["error", "process", "workers", "shared_state", "offline"],
-            ),
-            (
-                "rehearsal",
-                &["error", "shared_state", "certificates", "doctor"],
-            ),
-            (
-                "start",
-                &[
-                    "error",
-                    "process",
-                    "upgrade",
-                    "workers",
-                    "admin_endpoints",
-                    "problems",
-                    "shared_state",
-                    "listeners",
-                    "built_config",
-                ],
-            ),
-            (
-                "lifecycle",
-                &[
-                    "error",
-                    "process",
-                    "start",
-                    "upgrade",
-                    "workers",
-                    "admin_endpoints",
-                    "shutdown",
-                    "problems",
-                    "shared_state",
-                    "certificates",
-                    "listeners",
-                    "built_config",
-                    "doctor",
-                    "rehearsal",
-                ],
-            ),
-            (
-                "standalone",
-                &[
-                    "error",
-                    "process",
-                    "workers",
-                    "shared_state",
-                    "certificates",
-                    "doctor",
-                    "rehearsal",
-                    "lifecycle",
-                ],
-            ),
-            (
-                "signal_loop",
-                &[
-                    "error",
-                    "process",
-                    "listeners",
-                    "upgrade",
-                    "shutdown",
-                    "lifecycle",
-                ],
-            ),
-        ],
-    ),
+    ("app", APP),
 ];

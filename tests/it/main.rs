@@ -157,6 +157,7 @@ mod tls {
 mod server {
     mod http3 {
         mod connections;
+        mod early_data;
         mod limits;
         mod other_stack;
         mod requests;

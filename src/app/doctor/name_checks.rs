@@ -19,9 +19,6 @@ use crate::certs::{
 };
 use crate::name::{HostPattern, NameMap};
 
-/// Port at which clients look for HTTPS and HTTP/3.
-const HTTPS_PORT: u16 = 443;
-
 /// Checks how clients and CAs reach the name.
 pub(super) async fn reach(context: &CheckContext, subject: &Subject<'_>) -> Vec<CheckResult> {
     let examination = if subject.name.is_local() {
@@ -118,18 +115,18 @@ async fn http3(
     if !serves || answered.is_empty() {
         return None;
     }
+    let port = context.config.listen.http3.port;
+    let port = port.unwrap_or_else(|| context.tls.port());
     for address in answered {
-        if !udp_probe::is_answered((*address, HTTPS_PORT).into()).await {
+        if !udp_probe::is_answered((*address, port).into()).await {
             let sentence = format!(
-                "UDP port 443 of {address} does not answer from here, so clients there use TCP; let UDP through in the firewall, or set `http3 = false`"
+                "UDP port {port} of {address} does not answer from here, so clients there use TCP; let UDP through in the firewall, or set `http3 = false`"
             );
             return Some(CheckResult::warn(CHECK, sentence));
         }
     }
-    Some(CheckResult::ok(
-        CHECK,
-        "UDP port 443 of its addresses is answered",
-    ))
+    let sentence = format!("UDP port {port} of its addresses is answered");
+    Some(CheckResult::ok(CHECK, sentence))
 }
 
 fn port_443(found: &TlsExamination) -> CheckResult {

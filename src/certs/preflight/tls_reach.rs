@@ -132,6 +132,12 @@ impl TlsReach {
             .await
     }
 
+    /// Returns the port at which clients look for HTTPS: 443, but in tests.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Like [`Self::chain`], at another port.
     pub async fn chain_at(
         &self,

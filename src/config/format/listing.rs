@@ -269,7 +269,7 @@ mod tests {
         "example.org" = { redirect = "https://www.example.org", default = true, compress = false, maintenance = { page = "/m.html", retry-after = "1h" } }
         "plain.example.org" = { upstream = "3000", http = "serve" }
         "nas.example.org" = { upstream = "3000", listen = ["lan", "default"] }
-        "both.example.org" = { upstream = "3000", http = "both", min-tls = "1.3" }
+        "both.example.org" = { upstream = "3000", http = "both", min-tls = "1.3", early-data = true }
         "corp.test" = { upstream = "3000", issuer = "corp", min-tls = "1.2" }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms", send-proxy = "v2" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }
         "many.example.org" = { upstream = ["a:1", { address = "b:1", weight = 3, max-connections = 9 }, { address = "c:1", weight = 0 }], balance = "cookie", health = { path = "/up", expect = "2xx", host = "app:1", fall = 7 }, upstream-options = { max-connections = 50, queue = 0, max-fails = 0, eject-status = 503, slow-start = "0s", retries = 0, retry-budget = "5%", cookie-name = "id", cookie-key = "env:CARGO_PKG_DESCRIPTION" } }

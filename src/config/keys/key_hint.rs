@@ -36,7 +36,10 @@ impl KeyHint {
     /// Returns the hint about `text`, which is none of the keys of a table.
     pub(crate) fn of(text: &str, table: &'static [Key]) -> Self {
         let names = || table.iter().map(|key| key.name);
-        if let Some(nearest) = nearest_key(text, names(), NEARLY_EQUAL) {
+        // A digit is no misspelling: `http` is a key elsewhere, and not `http3`.
+        let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
+        let alike = names().filter(|name| has_digit(name) == has_digit(text));
+        if let Some(nearest) = nearest_key(text, alike, NEARLY_EQUAL) {
             return Self::Meant(vec![nearest]);
         }
         let text = text.to_lowercase().replace('_', "-");
@@ -200,6 +203,11 @@ mod tests {
                 "tls",
                 PROXYFILE,
                 "it stands in `[upstreams]` or a site; move it there",
+            ),
+            (
+                "http",
+                PROXYFILE,
+                "it stands in `[listen]` or a site; move it there",
             ),
             ("head-size", SITE, "it stands in `limits`; move it there"),
             (

@@ -49,7 +49,7 @@ pub const PROXYFILE: &[Key] = keys! {
     /// The minimum TLS version of clients.
     "min-tls": MIN_TLS, r#""1.2""#;
     /// Serves HTTP/3 on the UDP ports of the HTTPS listeners.
-    "http3": AnyOf(&[Boolean, Table(HTTP3)]), "true";
+    "http3": AnyOf(&[Boolean, Table(HTTP3)]), "false";
     /// The addresses to listen on.
     "listen": Table(LISTEN), r#"{ https = "[::]:443" }"#;
     /// Limits for connections and requests.

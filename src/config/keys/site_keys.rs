@@ -79,6 +79,8 @@ pub(crate) const SITE: &[Key] = keys! {
     "client-auth": AnyOf(&[Text("a path"), Table(CLIENT_AUTH)]), r#""clients-ca.pem""#;
     /// The minimum TLS version of clients.
     "min-tls": MIN_TLS, r#""1.3""#;
+    /// Takes safe requests over HTTP/3 that come within the handshake (0-RTT).
+    "early-data": Boolean, "true";
     /// Logs the requests of this site in the access log.
     "access-log": Boolean, "false";
     /// Gives each request an id.

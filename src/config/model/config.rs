@@ -153,6 +153,7 @@ impl Config {
             features: self.features.clone(),
             client_auth: None,
             min_tls: self.min_tls,
+            early_data: false,
         }
     }
 

@@ -71,6 +71,7 @@ pub(crate) fn site_scalar_fields() -> Vec<Field<SiteConfig>> {
         field!("tls", tls, fields::tls_files().optional()),
         field!("client-auth", client_auth, fields::client_auth().optional()),
         field!("min-tls", min_tls, tls_versions()),
+        field!("early-data", early_data, boolean().omit(|it| !it)),
         field!("own-certificate", own_certificate, boolean().omit(|it| !it)),
         field!("default", default, boolean().omit(|it| !it)),
     ]

@@ -47,6 +47,8 @@ pub struct SiteConfig {
     pub client_auth: Option<ClientAuthOptions>,
     /// Minimum TLS version of clients.
     pub min_tls: TlsVersion,
+    /// True if clients of HTTP/3 may send safe requests within the handshake.
+    pub early_data: bool,
 }
 
 /// A route: requests with a path prefix and their action.

@@ -12,7 +12,7 @@ use super::dns_challenge;
 use super::site_reader::SiteReader;
 
 /// Keys that have no effect on a site without TLS, besides `client-auth`.
-const TLS_KEYS: [&str; 7] = [
+const TLS_KEYS: [&str; 8] = [
     "tls",
     "issuer",
     "dns",
@@ -20,6 +20,7 @@ const TLS_KEYS: [&str; 7] = [
     "own-certificate",
     "default",
     "min-tls",
+    "early-data",
 ];
 
 /// The keys about certificates that a site sets.
@@ -216,6 +217,7 @@ mod tests {
             ("own-certificate = true", "own-certificate"),
             ("default = true", "default"),
             ("min-tls = \"1.3\"", "min-tls"),
+            ("early-data = true", "early-data"),
         ] {
             let site = |http: &str| {
                 load(&format!(

@@ -13,6 +13,7 @@ use h3::server;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::early_data::EarlyData;
 use super::quic_connection::{LastAccepted, QuicConnection};
 use super::quic_streams::var_int;
 use super::request_stream::{self, AcceptedStream, ConnectionContext};
@@ -31,7 +32,7 @@ const LAST_ARRIVAL: Duration = Duration::from_millis(200);
 /// Bytes that each field of a head counts more than its name and value (RFC 9114 section 4.2.2).
 const FIELD: usize = 32;
 
-/// A QUIC connection to serve HTTP/3 on, after its handshake.
+/// A QUIC connection to serve HTTP/3 on.
 #[derive(Debug)]
 pub(in crate::server) struct Http3Connection {
     pub(in crate::server) quic: quinn::Connection,
@@ -39,6 +40,8 @@ pub(in crate::server) struct Http3Connection {
     pub(in crate::server) info: ConnInfo,
     /// Its slot among the open connections.
     pub(in crate::server) slot: ConnectionSlot,
+    /// Early data, if the handshake is not complete.
+    pub(in crate::server) early: Option<EarlyData>,
 }
 
 /// Serves one connection until it is over, a deadline is missed or the process stops.
@@ -47,7 +50,12 @@ pub(in crate::server) async fn serve(
     connection: Http3Connection,
     shutdown: &Shutdown,
 ) {
-    let Http3Connection { quic, info, slot } = connection;
+    let Http3Connection {
+        quic,
+        info,
+        slot,
+        early,
+    } = connection;
     let limits = http.limits();
     let counted = OpenConnection::new(http.shared_figures(), ClientProtocol::Http3);
     let deadlines = Deadlines::new(true);
@@ -57,6 +65,7 @@ pub(in crate::server) async fn serve(
         handler: Arc::clone(&handler),
         header_timeout: limits.header_timeout,
         streams: Arc::default(),
+        early,
     };
     let protocol = Http3::new(quic.clone(), context, limits, http.tasks().clone());
     let driver = Driver {

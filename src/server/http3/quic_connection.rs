@@ -34,6 +34,8 @@ pub(super) type Stopped =
 pub(super) struct StreamControl {
     pub(super) stopped: Stopped,
     pub(super) end: StreamEnd,
+    /// `true` if it came within the handshake.
+    pub(super) is_early: bool,
 }
 
 /// The control of the stream that was accepted last.
@@ -123,6 +125,7 @@ impl Connection<Bytes> for QuicConnection {
         *self.last_accepted.lock() = Some(StreamControl {
             stopped: Box::pin(send.stopped()),
             end: end.clone(),
+            is_early: recv.is_0rtt(),
         });
         let scanner = FrameScanner::of_request(self.most_head);
         let memory = Arc::clone(&self.memory);

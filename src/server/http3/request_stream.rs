@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
+use super::early_data::EarlyData;
 use super::frame_scanner::FrameLimit;
 use super::quic_connection::{QuicConnection, StreamControl};
 use super::quic_streams::{QuicBidiStream, Refusal, StreamEnd};
@@ -33,6 +34,7 @@ pub(super) struct ConnectionContext {
     pub(super) windows: Arc<Windows>,
     pub(super) header_timeout: Duration,
     pub(super) streams: Arc<OpenStreams>,
+    pub(super) early: Option<EarlyData>,
 }
 
 /// The streams of one connection whose responses the client has not got to their ends.
@@ -97,9 +99,14 @@ pub(super) async fn serve(context: Arc<ConnectionContext>, accepted: AcceptedStr
         info,
         open,
     } = accepted;
-    let StreamControl { stopped, end } = control;
+    let StreamControl {
+        stopped,
+        end,
+        is_early,
+    } = control;
     let handler = &context.handler;
-    let admitted = match admit(&context, resolver, &end).await {
+    let early = context.early.as_ref().filter(|_| is_early);
+    let admitted = match admit(&context, resolver, &end, early).await {
         Ok(admitted) => admitted,
         Err(error) => {
             refuse(handler, &info, error, &end);
@@ -137,6 +144,7 @@ async fn admit(
     context: &ConnectionContext,
     resolver: RequestResolver<QuicConnection, Bytes>,
     end: &StreamEnd,
+    early: Option<&EarlyData>,
 ) -> Result<AdmittedRequest, Broken> {
     let handler = &context.handler;
     let memory = &handler.memory;
@@ -144,8 +152,11 @@ async fn admit(
     let mut held = held.ok_or_else(|| rejected(end))?;
     end.set_code(Code::H3_REQUEST_INCOMPLETE);
     let resolved = timeout(context.header_timeout, Box::pin(resolver.resolve_request())).await;
-    let (request, stream) = resolved.map_err(|_| Broken::HeadTimeout)??;
+    let (mut request, stream) = resolved.map_err(|_| Broken::HeadTimeout)??;
     end.set_code(Code::H3_INTERNAL_ERROR);
+    if let Some(early) = early {
+        early.admit(&mut request).await?;
+    }
     let mut size = RUNNING_SIZE - WAITING_SIZE + request_head_size(&request);
     let upload = match small_upload_size(request.headers()) {
         Some(length) => {
@@ -200,7 +211,7 @@ fn refuse(handler: &RequestHandler, info: &ConnInfo, error: Broken, end: &Stream
             Some(refusal) => refusal,
             None => return,
         },
-        Broken::Stalled | Broken::Body(_) => return,
+        Broken::Stalled | Broken::Body(_) | Broken::Handshake(_) => return,
     };
     let rejected = RejectedEarly {
         version: Version::HTTP_3,
@@ -243,7 +254,7 @@ fn failed(handler: &RequestHandler, error: &Broken) -> Code {
             handler.resets.count();
             Code::H3_REQUEST_CANCELLED
         }
-        Broken::Stream(_) => Code::H3_INTERNAL_ERROR,
+        Broken::Stream(_) | Broken::Handshake(_) => Code::H3_INTERNAL_ERROR,
         Broken::HeadTimeout => {
             refusals.count(Reason::HeadTimeout);
             Code::H3_REQUEST_INCOMPLETE

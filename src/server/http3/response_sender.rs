@@ -10,6 +10,7 @@ use h3::server::RequestStream;
 use http::Response;
 use http_body::{Body as _, Frame};
 
+use super::early_data::HandshakeFailed;
 use super::quic_connection::Stopped;
 use super::quic_streams::QuicSendStream;
 use super::windows::WindowedTransfer;
@@ -38,6 +39,9 @@ pub(super) enum Broken {
     /// The response's body failed.
     #[error("the response broke off")]
     Body(#[source] BodyError),
+    /// The handshake failed after the request.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeFailed),
     /// The request's head was not complete in time.
     #[error("the head of the request is not complete")]
     HeadTimeout,

@@ -21,4 +21,5 @@ pub use quic_network::{PredecessorLink, QuicNetwork, SuccessorLink};
 pub use udp_listener::UdpListener;
 pub use worker_socket::{ClosedSocket, WorkerSockets};
 
+pub(super) use quic_accept_loop::Handshaking;
 pub(super) use transport::{FIRST_WINDOW, WINDOW, transport_config};

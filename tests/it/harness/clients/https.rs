@@ -90,6 +90,11 @@ impl Client {
         self.with(|config| config.client_auth_cert_resolver = Arc::new(resolver))
     }
 
+    /// Returns the same client, but sending early data where it may.
+    pub(crate) fn early(&self) -> Self {
+        self.with(|config| config.enable_early_data = true)
+    }
+
     /// Returns the configuration of the same client over QUIC.
     pub(crate) fn quic(&self) -> quinn::ClientConfig {
         let config = Arc::clone(&self.alpn("h3").config);

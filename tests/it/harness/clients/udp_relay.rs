@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use proxy::tasks::Tasks;
@@ -13,6 +14,10 @@ use tokio::net::UdpSocket;
 pub(crate) struct UdpRelay {
     /// The address that clients send to.
     pub(crate) address: SocketAddr,
+    /// `true` while nothing of what the server answers arrives.
+    pub(crate) is_mute: Arc<AtomicBool>,
+    /// The datagrams of clients.
+    pub(crate) sent: Arc<Mutex<Vec<Vec<u8>>>>,
     _tasks: Tasks,
 }
 
@@ -22,6 +27,15 @@ pub(crate) struct Faults {
     pub(crate) lost: u8,
     pub(crate) repeated: u8,
     pub(crate) late: u8,
+}
+
+impl Faults {
+    /// A network without faults.
+    pub(crate) const NONE: Self = Self {
+        lost: 0,
+        repeated: 0,
+        late: 0,
+    };
 }
 
 /// One direction of the network.
@@ -63,6 +77,8 @@ impl UdpRelay {
         let address = front.local_addr().unwrap();
         let tasks = Tasks::new();
         let group = tasks.clone();
+        let (is_mute, sent) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let (mute, record) = (Arc::clone(&is_mute), Arc::<Mutex<Vec<_>>>::clone(&sent));
         let direction = move |seed| Direction {
             faults,
             random: fastrand::Rng::with_seed(seed),
@@ -79,12 +95,13 @@ impl UdpRelay {
                     let direction = Mutex::new(direction(seed + 1));
                     group.spawn(answers(
                         Arc::clone(&back),
-                        Arc::clone(&front),
-                        client,
+                        (Arc::clone(&front), client),
                         direction,
+                        Arc::clone(&mute),
                     ));
                     entry.insert(back);
                 }
+                record.lock().push(buffer[..length].to_vec());
                 for datagram in there.pass(&buffer[..length]) {
                     let _ = clients[&client].send(&datagram).await;
                 }
@@ -92,6 +109,8 @@ impl UdpRelay {
         });
         Self {
             address,
+            is_mute,
+            sent,
             _tasks: tasks,
         }
     }
@@ -100,12 +119,15 @@ impl UdpRelay {
 /// Sends what the server answers back to one client.
 async fn answers(
     back: Arc<UdpSocket>,
-    front: Arc<UdpSocket>,
-    client: SocketAddr,
+    (front, client): (Arc<UdpSocket>, SocketAddr),
     direction: Mutex<Direction>,
+    is_mute: Arc<AtomicBool>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length) = back.recv(&mut buffer).await {
+        if is_mute.load(Ordering::Relaxed) {
+            continue;
+        }
         let arriving = direction.lock().pass(&buffer[..length]);
         for datagram in arriving {
             let _ = front.send_to(&datagram, client).await;

@@ -51,6 +51,7 @@ async fn status_is_short_for_people_and_json_for_programs() {
         "\
 listening     http {http}
               https {https}
+              http3 {https}
 sites         2
 connections   0
 handshakes    0 full, 0 resumed, 0 failed since the start

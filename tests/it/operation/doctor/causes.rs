@@ -31,6 +31,7 @@ async fn a_running_proxy_finds_nothing_wrong_where_nothing_is() {
         ("dns", "A points to 127.0.0.1"),
         ("port 80", "own token"),
         ("port 443", "own certificate"),
+        ("http3", "is answered"),
         ("caa", "allow the CA"),
         ("certificate", "served until"),
         ("handshake", "the stored certificate at 127.0.0.1"),

@@ -1,0 +1,98 @@
+//! The rooms inside `app`, and what each may import.
+
+/// The rows of `app` in the table of sub-rooms.
+pub(crate) const APP: &[(&str, &[&str])] = &[
+    ("process", &[]),
+    ("error", &["process"]),
+    ("workers", &[]),
+    ("shutdown", &["workers"]),
+    ("problems", &[]),
+    ("routing", &["error", "problems"]),
+    ("shared_state", &["error", "workers"]),
+    ("certificates", &["error", "shared_state"]),
+    ("listeners", &["error", "routing"]),
+    ("upgrade", &["listeners"]),
+    ("page_endpoint", &["error", "listeners"]),
+    (
+        "admin_endpoints",
+        &["error", "listeners", "page_endpoint", "upgrade"],
+    ),
+    (
+        "built_config",
+        &[
+            "error",
+            "page_endpoint",
+            "problems",
+            "routing",
+            "shared_state",
+            "certificates",
+            "listeners",
+        ],
+    ),
+    ("offline", &["error", "certificates"]),
+    (
+        "doctor",
+        &["error", "process", "workers", "shared_state", "offline"],
+    ),
+    (
+        "rehearsal",
+        &["error", "shared_state", "certificates", "doctor"],
+    ),
+    (
+        "start",
+        &[
+            "error",
+            "process",
+            "upgrade",
+            "workers",
+            "admin_endpoints",
+            "problems",
+            "shared_state",
+            "listeners",
+            "built_config",
+        ],
+    ),
+    (
+        "lifecycle",
+        &[
+            "error",
+            "process",
+            "start",
+            "upgrade",
+            "workers",
+            "admin_endpoints",
+            "shutdown",
+            "problems",
+            "shared_state",
+            "certificates",
+            "listeners",
+            "built_config",
+            "doctor",
+            "rehearsal",
+        ],
+    ),
+    (
+        "standalone",
+        &[
+            "error",
+            "process",
+            "workers",
+            "shared_state",
+            "certificates",
+            "doctor",
+            "rehearsal",
+            "lifecycle",
+        ],
+    ),
+    (
+        "signal_loop",
+        &[
+            "error",
+            "process",
+            "listeners",
+            "upgrade",
+            "shutdown",
+            "lifecycle",
+        ],
+    ),
+];
