@@ -61,13 +61,6 @@ impl PassedSockets {
         self.sockets.push(passed);
     }
 
-    /// `true` if a socket of this name is a UDP socket.
-    pub(in crate::app) fn is_udp(name: &str) -> bool {
-        let word = Protocol::Http3.word();
-        let rest = name.strip_prefix(word);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    }
-
     /// Adds a UDP socket.
     pub(in crate::app) fn add_udp(&mut self, name: String, socket: UdpListener) {
         self.udp.push((name, socket));

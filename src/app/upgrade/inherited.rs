@@ -66,12 +66,6 @@ impl Inherited {
             self.http3_link = link.map(|socket| PredecessorLink { socket, generation });
             return Ok(());
         }
-        if PassedSockets::is_udp(name) {
-            if let Some(socket) = fds.take_udp_socket(index)? {
-                sockets.add_udp(name.to_owned(), UdpListener::adopt(socket)?);
-            }
-            return Ok(());
-        }
         match name {
             PREDECESSOR_NAME => {
                 let (unix, stream) = (Domain::UNIX.into(), Type::STREAM.into());
@@ -79,15 +73,20 @@ impl Inherited {
                 self.predecessor = line.map(Predecessor::new).unwrap_or_default();
             }
             ADMIN_NAME => self.admin = fds.take_unix_listener(index)?,
-            _ => {
-                if let Some(socket) = fds.take_tcp_listener(index)? {
-                    sockets.add(PassedSocket {
-                        name: name.to_owned(),
-                        address: socket.local_addr()?,
-                        socket,
-                    });
+            _ => match fds.take_tcp_listener(index) {
+                Ok(None) => {}
+                Ok(Some(socket)) => sockets.add(PassedSocket {
+                    name: name.to_owned(),
+                    address: socket.local_addr()?,
+                    socket,
+                }),
+                Err(no_tcp) => {
+                    let socket = fds.take_udp_socket(index).map_err(|_| no_tcp)?;
+                    if let Some(socket) = socket {
+                        sockets.add_udp(name.to_owned(), UdpListener::adopt(socket)?);
+                    }
                 }
-            }
+            },
         }
         Ok(())
     }
@@ -101,7 +100,7 @@ impl Inherited {
     /// Says what cannot be used.
     pub(in crate::app) fn note_unusable(&self) {
         for (name, error) in &self.unusable {
-            warn!(name, %error, "a passed socket cannot be used; pass TCP sockets (ListenStream= in a socket unit), or UDP sockets under the name http3");
+            warn!(name, %error, "a passed socket cannot be used; pass TCP and UDP sockets (ListenStream= and ListenDatagram= in a socket unit)");
         }
     }
 }

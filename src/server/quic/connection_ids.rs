@@ -74,6 +74,14 @@ impl ConnectionIds {
     }
 }
 
+/// Returns the connection id that a client has chosen for the first datagrams of its connection. `None` for other datagrams (RFC
+/// 8999 section 5).
+pub(super) fn first_id(datagram: &[u8]) -> Option<&[u8]> {
+    let has_long_header = datagram.first()? & 0x80 != 0;
+    let length = usize::from(*datagram.get(5)?);
+    datagram.get(6..6 + length).filter(|_| has_long_header)
+}
+
 /// Returns the destination connection id of a datagram, if it can be one of ours (RFC 8999 section 5).
 fn destination_id(datagram: &[u8]) -> Option<&[u8; LEN]> {
     let has_long_header = datagram.first()? & 0x80 != 0;
@@ -156,5 +164,8 @@ mod tests {
         for datagram in [&[][..], &[0x40], &[0xc0, 0, 0], &[0x40; 16], &initial] {
             assert_eq!(ids.home_of(datagram), None, "{datagram:?}");
         }
+        assert_eq!(first_id(&initial), Some(&[9; 8][..]));
+        assert_eq!(first_id(&initial[..10]), None);
+        assert_eq!(first_id(&[0x40; 30]), None);
     }
 }

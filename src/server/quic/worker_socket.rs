@@ -1,7 +1,9 @@
 //! The UDP socket of one worker. The kernel may hand it datagrams of a connection that another worker has, for example after the
 //! client has changed its address, or one of another process. They are passed on.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -11,9 +13,10 @@ use std::task::{Context, Poll, ready};
 use parking_lot::Mutex;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
+use socket2::SockRef;
 use tokio::sync::mpsc;
 
-use super::connection_ids::{Home, WorkerIds};
+use super::connection_ids::{Home, WorkerIds, first_id};
 use super::passed_datagram::PassedDatagram;
 use super::quic_network::{Inboxes, QuicNetwork};
 use super::udp_listener::UdpListener;
@@ -43,6 +46,8 @@ struct Route {
     listener: SocketAddr,
     home: Home,
     workers: Inboxes,
+    /// Spreads the clients of a socket that several workers have. The kernel gives each datagram to any of them.
+    spread: Option<RandomState>,
 }
 
 impl WorkerSockets {
@@ -52,6 +57,7 @@ impl WorkerSockets {
         let (workers, inboxes): (Vec<_>, Vec<_>) =
             sockets.iter().map(|_| mpsc::channel(MOST_WAITING)).unzip();
         let workers: Inboxes = workers.into();
+        let spread = is_any_shared(&sockets)?.then(RandomState::new);
         let mut unopened = Vec::new();
         for ((socket, inbox), worker) in sockets.into_iter().zip(inboxes).zip(0..) {
             let listener = socket.address()?;
@@ -65,6 +71,7 @@ impl WorkerSockets {
                         worker,
                     },
                     workers: Arc::clone(&workers),
+                    spread: spread.clone(),
                 },
                 socket,
                 inbox,
@@ -139,6 +146,17 @@ impl WorkerSocket {
     }
 }
 
+/// `true` if two of these are the same socket.
+fn is_any_shared(sockets: &[UdpListener]) -> io::Result<bool> {
+    let mut seen = HashSet::new();
+    for socket in sockets {
+        if !seen.insert(SockRef::from(&socket.socket).cookie()?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Where a datagram belongs.
 enum Destination<'r> {
     Here,
@@ -150,7 +168,7 @@ enum Destination<'r> {
 impl Route {
     fn destination(&self, datagram: &[u8]) -> Destination<'_> {
         match self.network.ids().home_of(datagram) {
-            None => Destination::Here,
+            None => self.first_destination(datagram),
             Some(home) if home == self.home => Destination::Here,
             Some(home) if home.generation != self.home.generation => Destination::Process(home),
             Some(home) => match self.workers.get(usize::from(home.worker)) {
@@ -158,6 +176,21 @@ impl Route {
                 None => Destination::Here,
             },
         }
+    }
+
+    /// Returns where a datagram of a new connection belongs. All of the first ones have to come together.
+    fn first_destination(&self, datagram: &[u8]) -> Destination<'_> {
+        let Some((spread, id)) = self.spread.as_ref().zip(first_id(datagram)) else {
+            return Destination::Here;
+        };
+        let count = self.workers.len() as u64;
+        let worker = usize::try_from(spread.hash_one(id) % count).unwrap_or_default();
+        if worker == usize::from(self.home.worker) {
+            return Destination::Here;
+        }
+        self.workers
+            .get(worker)
+            .map_or(Destination::Here, Destination::Worker)
     }
 
     /// Passes a datagram to where it belongs. Returns `false` if that is here.
@@ -325,6 +358,25 @@ mod tests {
         assert_eq!(buffer[..meta.len], kept);
         let passed = received(&workers[1]).await;
         assert_eq!(passed, [batch[1].clone(), batch[3].clone()]);
+    }
+
+    #[tokio::test]
+    async fn the_first_datagrams_of_a_connection_get_to_one_worker_of_a_shared_socket() {
+        let one = UdpListener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let shared = UdpListener::share(one, 2).unwrap();
+        let network = QuicNetwork::new(QuicKeys::random(), None, &Tasks::new()).unwrap();
+        let workers = open(shared, &network);
+        let mut own = [0, 0];
+        for id in 0..64_u8 {
+            let initial = [&[0xc0, 0, 0, 0, 1, 8][..], &[id; 1200]].concat();
+            let is_here = |worker: &Arc<WorkerSocket>| {
+                matches!(worker.route.destination(&initial), Destination::Here)
+            };
+            let here = [is_here(&workers[0]), is_here(&workers[1])];
+            assert_ne!(here[0], here[1]);
+            own[usize::from(here[1])] += 1;
+        }
+        assert!(own[0] > 10 && own[1] > 10, "{own:?}");
     }
 
     #[tokio::test]

@@ -1,11 +1,12 @@
 //! Sockets that were bound before the proxy was started, by systemd or another launcher.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Stdio;
 
 use tokio::io::AsyncReadExt;
 
+use crate::harness::clients::http3::Http3;
 use crate::harness::clients::https::Client;
 use crate::harness::deadline::soon;
 use crate::harness::ports::Reservation;
@@ -59,6 +60,31 @@ async fn passed_sockets_go_to_listeners_by_address_and_by_name() {
     assert!(proxy.first_ended().await.success());
     for address in [first, second] {
         assert_eq!(client.get(address, "localhost", "/").await.body, "hello");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passed_udp_socket_serves_http3_also_after_an_upgrade() {
+    let (socket, address) = bound();
+    let udp = UdpSocket::bind(address).unwrap();
+    let text = format!("[listen]\nhttp = \"127.0.0.1:0\"\nhttps = \"{address}\"\n{SITE}");
+    let text = text.replace(", listen = [\"default\", \"lan\"]", "");
+    let setup = ProxySetup::new().addresses_by_file().proxyfile(&text);
+    let setup = setup.pass("proxy.socket", socket).pass("proxy.socket", udp);
+    let mut proxy = setup.start().await;
+    assert!(!proxy.log().contains("cannot be bound"), "{}", proxy.log());
+
+    let client = proxy.client();
+    for is_upgraded in [false, true] {
+        if is_upgraded {
+            proxy.upgrade().await;
+            assert!(proxy.first_ended().await.success());
+        }
+        client.connect(address, "localhost").await.unwrap();
+        for _ in 0..8 {
+            let http3 = Http3::open(&client, address, "localhost").await;
+            assert_eq!(http3.unwrap().get("/").await.body, "hello");
+        }
     }
 }
 
