@@ -10,9 +10,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-use super::connection::{accept_connections, serve_connection};
+use super::connection::{ClientConnection, ClientListener, accept_connections, serve_connection};
 use super::metrics::metrics_page;
 use super::stats::Stats;
 use crate::prometheus::Format;
@@ -20,6 +20,9 @@ use crate::tasks::Tasks;
 
 /// Time for a whole connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+/// Response to a client with too many connections.
+const TOO_MANY: &str =
+    "this address has as many connections to the metrics as it may have; close one of them\n";
 
 /// Serves the metrics of a running proxy to any client.
 #[derive(Debug)]
@@ -41,17 +44,25 @@ impl MetricsServer {
     /// Serves until the process stops.
     pub async fn run(self, listener: Arc<TcpListener>) {
         let stats = self.stats;
-        let serve = move |stream| serve(Arc::clone(&stats), stream);
+        let listener = ClientListener::new(listener);
+        let serve = move |connection| serve(Arc::clone(&stats), connection);
         accept_connections(listener, "metrics", self.tasks, serve).await;
     }
 }
 
-async fn serve(stats: Arc<Stats>, stream: TcpStream) {
+async fn serve(stats: Arc<Stats>, mut connection: ClientConnection) {
+    let is_too_many = connection.is_too_many();
     let service = service_fn(|request: Request<Incoming>| {
         let stats = Arc::clone(&stats);
-        async move { Ok::<_, Infallible>(respond(stats, &request).await) }
+        async move {
+            Ok::<_, Infallible>(if is_too_many {
+                plain(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY)
+            } else {
+                respond(stats, &request).await
+            })
+        }
     });
-    serve_connection(stream, service, CONNECTION_TIMEOUT).await;
+    serve_connection(&mut connection.stream, service, CONNECTION_TIMEOUT).await;
 }
 
 async fn respond(stats: Arc<Stats>, request: &Request<Incoming>) -> Response<Full<Bytes>> {

@@ -203,6 +203,7 @@ mod operation {
     mod page {
         mod access;
         mod browser;
+        mod client_limits;
         mod events;
         mod lifetime;
         mod visitor;

@@ -88,6 +88,8 @@ async function use(page) {
   const seen = { url: page.url() };
   const problem = "refused";
   seen.attention = await until(page, "the dead backend", () => text("attention-rows"), (it) => it.includes(problem));
+  seen.numbers = await text("numbers");
+  seen.checked = await until(page, "a health check", () => text("upstreams-rows"), (it) => it.includes("checked "));
   await page.selectOption("#order", "errors");
   seen.busiest = await until(page, "the order", async () => (await rows())[0], (it) => it === "dead.localhost");
   seen.sites = await page.evaluate(() => state.sites.size);

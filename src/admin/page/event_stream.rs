@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::page_headers::PageBody;
 use super::page_rows::json;
 use super::recorder::Subscription;
+use crate::admin::connection::ClientPlace;
 use crate::tasks::Shutdown;
 
 /// Time after which a stream ends. The browser connects again, so that one that has gone silently keeps no place for long.
@@ -26,8 +27,16 @@ pub(super) struct EventStream {
     /// The key with which the browser may renew, if it may.
     pub(super) renewal_key: Option<String>,
     pub(super) shutdown: Shutdown,
-    /// The place of the browser among those that are served at once.
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) place: BrowserPlace,
+}
+
+/// The place of a browser among those that are served at once.
+#[derive(Debug)]
+pub(super) struct BrowserPlace {
+    /// Among all browsers.
+    pub(super) _of_all: OwnedSemaphorePermit,
+    /// Among those of its client, if these are counted.
+    pub(super) _of_client: Option<ClientPlace>,
 }
 
 impl EventStream {
@@ -48,18 +57,18 @@ impl EventStream {
         let Self {
             subscription,
             shutdown,
-            permit,
+            place,
             ..
         } = self;
         let end = Instant::now() + STREAM_LIFETIME;
-        let state = (subscription.changes, shutdown, permit);
-        stream::unfold(state, move |(mut changes, shutdown, permit)| async move {
+        let state = (subscription.changes, shutdown, place);
+        stream::unfold(state, move |(mut changes, shutdown, place)| async move {
             let message = tokio::select! {
                 message = changes.recv() => message.ok()?,
                 () = shutdown.requested() => return None,
                 () = sleep_until(end) => return None,
             };
-            Some((message, (changes, shutdown, permit)))
+            Some((message, (changes, shutdown, place)))
         })
     }
 }

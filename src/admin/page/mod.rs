@@ -2,6 +2,7 @@
 //! no socket.
 
 mod event_stream;
+mod login_attempts;
 mod page_access;
 mod page_documents;
 mod page_headers;

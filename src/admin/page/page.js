@@ -18,6 +18,7 @@ const state = {
   sites: new Map(),
   names: new Map(),
   upstreams: new Map(),
+  checks: new Map(),
   refusals: new Map(),
   site_minutes: new Map(),
   minutes: [],
@@ -27,7 +28,9 @@ const state = {
 let renewalKey = null;
 let version = null;
 
-const SECTIONS = ["sites", "names", "upstreams", "refusals"];
+const SECTIONS = ["sites", "names", "upstreams", "checks", "refusals"];
+// The list that shows a section, if that has another name.
+const LIST_OF = { checks: "upstreams" };
 
 function takeWhole(told) {
   for (const section of [...SECTIONS, "site_minutes"]) {
@@ -54,7 +57,7 @@ function takeChanges(told) {
       } else {
         state[section].set(name, row);
       }
-      changed.add(section);
+      changed.add(LIST_OF[section] ?? section);
     }
   }
   if (told.events) {
@@ -497,17 +500,20 @@ function createUpstream(name) {
   const row = make("li", "", make("div", "", title, " ", queued), backends);
   row.show = () => {
     const told = state.upstreams.get(name);
-    if (row.told === told) {
+    const checks = state.checks.get(name);
+    if (row.told === told && row.checks === checks) {
       return;
     }
     row.told = told;
+    row.checks = checks;
     setText(queued, told.queued > 0 ? `${told.queued} requests wait` : "");
-    backends.replaceChildren(...told.backends.map(makeBackend));
+    backends.replaceChildren(...told.backends.map((backend, index) => makeBackend(backend, checks?.[index])));
   };
   return row;
 }
 
-function makeBackend(backend) {
+// `checked` is the time of the last health check, if there was one.
+function makeBackend(backend, checked) {
   const badge = make("span", "badge");
   showBadge(badge, backend.state);
   const numbers = [
@@ -517,7 +523,11 @@ function makeBackend(backend) {
     [String(backend.in_flight), "running"],
   ];
   const cells = numbers.map(([value, word]) => make("span", "number", value, " ", make("span", "small", word)));
-  const row = make("div", "backend", badge, make("span", "", backend.address), ...cells);
+  const check = make("span", "small", checked ? "checked " : "not checked");
+  if (checked) {
+    check.append(timeElement(new Date(checked), clock));
+  }
+  const row = make("div", "backend", badge, make("span", "address", backend.address), ...cells, check);
   if (backend.reason) {
     const again = backend.retry_in === undefined ? "" : `; tried again in ${backend.retry_in} s`;
     row.append(make("span", "sentence", backend.reason + again));
@@ -650,8 +660,16 @@ function showProcess() {
     ["Certificates", count(told.certificates.in_memory)],
     ["Missing", count(told.certificates.names_without)],
     ["Refused in 1 h", count(refused)],
+    ["TLS, full", count(handshakes(told, "full")), "handshakes since the start"],
+    ["TLS, resumed", count(handshakes(told, "resumed")), "handshakes since the start"],
+    ["TLS, failed", count(handshakes(told, "failed")), "handshakes since the start"],
     ["Listening", told.listeners.map((it) => it.address).join(", ")],
   ]);
+}
+
+// TLS handshakes with this result since the start, of all versions.
+function handshakes(told, result) {
+  return told.handshakes.filter((it) => it.result === result).reduce((total, it) => total + it.count, 0);
 }
 
 function showNumbers(numbers) {
@@ -738,11 +756,31 @@ function connect() {
     if (stream !== source) {
       return;
     }
-    setConnection("lost", "disconnected");
     if (stream.readyState === EventSource.CLOSED) {
+      explain(stream);
       setTimeout(connectAgain, AGAIN_MS);
+    } else {
+      setConnection("lost", "disconnected");
     }
   });
+}
+
+// Shows why the proxy has refused the stream, which EventSource does not tell.
+async function explain(refused) {
+  const request = new AbortController();
+  let reason = "disconnected";
+  try {
+    const answer = await fetch("events", { signal: request.signal });
+    if (answer.status === 503) {
+      reason = (await answer.text()).trim();
+    }
+  } catch {
+    // The proxy is not there.
+  }
+  request.abort();
+  if (refused === source) {
+    setConnection("lost", reason);
+  }
 }
 
 // Connects again, or shows the form for the token if that is needed.

@@ -29,17 +29,20 @@ pub(super) struct PageDocuments {
     pub(super) login: Document,
     /// The form for the token, after a wrong one.
     pub(super) wrong_token: Document,
+    /// The form for the token, when another attempt has failed a moment ago.
+    pub(super) too_early: Document,
     /// A document that leads to the page. A redirect would do so without the cookie, if another site has led to it.
     pub(super) forward: Document,
 }
 
 impl PageDocuments {
     pub(super) fn new() -> Self {
-        let wrong = LOGIN.replace("<!-- problem -->", WRONG_TOKEN);
+        let login = |problem: &str| Document::new(&LOGIN.replace("<!-- problem -->", problem));
         Self {
             page: Document::new(PAGE),
             login: Document::new(LOGIN),
-            wrong_token: Document::new(&wrong),
+            wrong_token: login(WRONG_TOKEN),
+            too_early: login(TOO_EARLY),
             forward: Document::new(CONTINUE),
         }
     }
@@ -47,6 +50,9 @@ impl PageDocuments {
 
 /// The sentence about a wrong token.
 const WRONG_TOKEN: &str = "<p class=\"problem\" role=\"alert\">This is not the token. It is the value of <code>page-token</code> in the Proxyfile.</p>";
+
+/// The sentence about an attempt after a wrong token.
+const TOO_EARLY: &str = "<p class=\"problem\" role=\"alert\">A wrong token came from this address a moment ago. Wait a second, and try again.</p>";
 
 impl Document {
     /// Puts style and script into the places of the document for them.
@@ -84,6 +90,7 @@ mod tests {
             &documents.page,
             &documents.login,
             &documents.wrong_token,
+            &documents.too_early,
             &documents.forward,
         ] {
             let html = std::str::from_utf8(&document.html).unwrap();

@@ -23,6 +23,9 @@ pub(super) struct PageView {
     names: PageRows,
     names_left_out: usize,
     upstreams: PageRows,
+    /// Times of the last health checks of each upstream that is checked. They are apart from its row, which would be sent with
+    /// each check otherwise.
+    checks: PageRows,
     refusals: PageRows,
     /// The minutes of each site that have ended, and those of all sites together.
     site_minutes: PageRows,
@@ -118,6 +121,7 @@ impl PageView {
         let mut view = Self {
             process: process_row(stats, minute),
             upstreams: upstream_rows(&traffic),
+            checks: check_rows(&traffic),
             refusals: refusal_rows(&histories.refusals),
             sites,
             ..self.clone()
@@ -162,6 +166,7 @@ impl PageView {
             ("names", &self.names.whole()),
             ("names_left_out", &left_out),
             ("upstreams", &self.upstreams.whole()),
+            ("checks", &self.checks.whole()),
             ("refusals", &self.refusals.whole()),
             ("site_minutes", &self.site_minutes.whole()),
             ("minutes", minutes),
@@ -184,6 +189,7 @@ impl PageView {
             ("sites", &self.sites, &earlier.sites),
             ("names", &self.names, &earlier.names),
             ("upstreams", &self.upstreams, &earlier.upstreams),
+            ("checks", &self.checks, &earlier.checks),
             ("refusals", &self.refusals, &earlier.refusals),
         ] {
             fields.extend(rows.changes(before).map(|changes| (name, changes)));
@@ -246,6 +252,20 @@ fn upstream_rows(upstreams: &[UpstreamTraffic]) -> PageRows {
     rows
 }
 
+/// Returns the time of the last health check of each backend, in the order of the backends.
+fn check_rows(upstreams: &[UpstreamTraffic]) -> PageRows {
+    let mut rows = PageRows::default();
+    for upstream in upstreams {
+        let checks = upstream.backends.iter();
+        let checks = checks.map(|backend| backend.last_check.as_ref().map(|check| &check.at));
+        let checks: Vec<_> = checks.collect();
+        if checks.iter().any(Option::is_some) {
+            rows.insert(&upstream.name, &checks);
+        }
+    }
+    rows
+}
+
 impl<'u> BackendRow<'u> {
     fn of(backend: &'u BackendLine) -> Self {
         Self {
@@ -258,7 +278,6 @@ impl<'u> BackendRow<'u> {
             error_share: backend.error_share.map(rounded),
             p50: backend.p50,
             p95: backend.p95,
-            // Its time would make each row change with each check.
         }
     }
 }

@@ -39,6 +39,14 @@ impl Reservation {
     }
 }
 
+/// Returns an address of this machine that is not a loopback one, if it has one. Nothing is sent.
+pub(crate) fn outward_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(203, 0, 113, 1), 9)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback()).then_some(address)
+}
+
 /// Ports of a proxy that is not started yet, so that a CA can be told of them. They are bound
 /// but do not listen, which keeps other processes off and lets the proxy bind them too.
 pub(crate) struct ProxyPorts {

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::harness::clients::raw::{ask, header};
+use crate::harness::clients::raw::{RawStream, ask, header};
 use crate::harness::deadline::soon;
+use crate::harness::ports::outward_address;
 use crate::harness::proxy::{Proxy, ProxySetup, command};
+use crate::harness::skip::skip;
 
 const LOCAL: [&str; 6] = [
     "--upstream",
@@ -37,6 +39,41 @@ pub(super) async fn plain_metrics(address: SocketAddr) -> String {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     assert_eq!(header(head, "content-type"), Some(kind), "{head}");
     page.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_client_cannot_take_all_connections_to_the_metrics() {
+    let Some(outward) = outward_address() else {
+        return skip("this machine has no address but loopback ones");
+    };
+    let args = ["--upstream", "localhost:1", "--domain", "localhost"];
+    let setup = ProxySetup::new()
+        .args(args)
+        .args(["--metrics", "0.0.0.0:0"]);
+    let mut proxy = setup.start().await;
+    let port = address(&mut proxy).await.port();
+    let outward = SocketAddr::from((outward, port));
+    // A connection without a request ends after five seconds, so a slow machine may need another try.
+    let answer = soon(async {
+        loop {
+            let mut idle = Vec::new();
+            for _ in 0..4 {
+                idle.push(RawStream::connect(outward).await);
+            }
+            let answer = metrics(outward).await;
+            let others = metrics(([127, 0, 0, 1], port).into()).await;
+            assert!(others.starts_with("HTTP/1.1 200 "), "{others}");
+            if answer.starts_with("HTTP/1.1 503 ") {
+                break answer;
+            }
+        }
+    })
+    .await;
+    assert!(
+        answer.contains("as many connections to the metrics"),
+        "{answer}"
+    );
+    soon(async { while !metrics(outward).await.starts_with("HTTP/1.1 200 ") {} }).await;
 }
 
 const UNKNOWN: &str = "GET / HTTP/1.1\r\nhost: example.org\r\nconnection: close\r\n\r\n";

@@ -109,7 +109,7 @@ async fn no_response_can_be_used_by_another_site() {
 
 #[tokio::test]
 async fn a_token_is_exchanged_for_a_cookie() {
-    let (proxy, address) = page_with_token().await;
+    let (mut proxy, address) = page_with_token().await;
     let visitor = Visitor::new(address);
     for target in ["/", "/?token=wrong", "/?token=", "/nothing"] {
         let answer = visitor.get(target).await;
@@ -154,7 +154,46 @@ async fn a_token_is_exchanged_for_a_cookie() {
     assert!(visitor.events().await.head.contains("text/event-stream"));
     let other = Visitor::new(address).with("cookie", &format!("{name}AAAA"));
     assert_eq!(status(&other.get("/").await), 401);
+    let line = proxy.logged("wrong token on the status page").await;
+    assert!(
+        line.contains("WARN") && line.contains("client=127.0.0.1"),
+        "{line}"
+    );
     assert!(!proxy.log().contains(TOKEN), "{}", proxy.log());
+}
+
+#[tokio::test]
+async fn who_guesses_tokens_has_one_attempt_at_a_time() {
+    let (_proxy, address) = page_with_token().await;
+    let visitor = Visitor::new(address);
+    // When two wrong tokens come at once, then one waits for its answer, and the other one is not looked at.
+    let refused = soon(async {
+        loop {
+            let form = "token=wrong";
+            let own = visitor.with("origin", &format!("http://{address}"));
+            let answers = tokio::join!(visitor.get("/?token=wrong"), own.post("/login", form));
+            let answers = [answers.0, answers.1];
+            let early = answers.iter().find(|answer| status(answer) == 429);
+            if let Some(early) = early {
+                assert!(answers.iter().any(|answer| status(answer) == 401));
+                break early.clone();
+            }
+            // A slow machine: the second one has come after the answer to the first one.
+            assert_eq!(answers.map(|answer| status(&answer)), [401, 401]);
+        }
+    })
+    .await;
+    assert_eq!(header(&refused, "retry-after"), Some("1"));
+    assert!(
+        refused.contains("Wait a second, and try again"),
+        "{refused}"
+    );
+    // Then the page can be entered as before.
+    let visitor = Visitor::admitted(address, TOKEN).await;
+    assert_eq!(status(&visitor.get("/").await), 200);
+    // Whoever has the cookie may come with any token.
+    let answer = visitor.get("/?token=wrong").await;
+    assert_eq!(status(&answer), 200, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,6 +276,48 @@ async fn a_renewal_does_not_override_the_limits_of_the_ca() {
     };
     let told = events.until(says_why).await;
     assert_eq!(name(&told)["needs_attention"], true, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_is_under_way_until_it_ends_even_if_its_browser_leaves() {
+    // Given a CA that does not answer the orders after the first two.
+    let setup = ProxySetup::new();
+    let script =
+        Script::new()
+            .fault(Step::NewOrder, 3, Fault::Never)
+            .fault(Step::NewOrder, 4, Fault::Never);
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let names = ["a.example.org", "b.example.org"];
+    let site = |name: &str| format!("\"{name}\" = {{ respond = {{ body = \"hello\" }} }}\n");
+    let text = with_token("127.0.0.1:0", TOKEN) + "[sites]\n" + &names.map(site).concat();
+    let setup = setup
+        .proxyfile(&text)
+        .ca(&ca.directory_url(), &ca.root_pem());
+    let mut proxy = setup.start().await;
+    let address = page_address(&mut proxy).await;
+    let visitor = Visitor::admitted(address, TOKEN).await;
+    let mut events = visitor.events().await;
+    let (_, access) = events.next().await.unwrap();
+    let renewal = visitor.with("x-renewal-key", access["renewal_key"].as_str().unwrap());
+    let mut served = 0;
+    while served < names.len() {
+        let whole = visitor.events().await.whole().await;
+        let is_served = |name: &&str| whole["names"][*name]["state"] == "served";
+        served = names.into_iter().filter(is_served).count();
+    }
+
+    // When browsers ask for two renewals and leave.
+    for (index, name) in names.into_iter().enumerate() {
+        let mut browser = renewal.leaving("/renew", &format!("name={name}")).await;
+        ca.counted(Step::NewOrder, 3 + index).await;
+        browser.finish().await;
+        assert_eq!(browser.read_to_end().await, "");
+    }
+
+    // Then these renewals are still under way, and there can be no third one.
+    let answer = soon(renewal.post("/renew", "name=a.example.org")).await;
+    assert_eq!(status(&answer), 409, "{answer}");
+    assert!(answer.contains("other renewals are under way"), "{answer}");
 }
 
 #[tokio::test]

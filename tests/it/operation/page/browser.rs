@@ -5,9 +5,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::timeout;
 
-use super::visitor::{TOKEN, page_address, with_token};
+use super::visitor::{TOKEN, Visitor, page_address, with_token};
 use crate::harness::backends::node;
 use crate::harness::backends::origin::refusing_address;
 use crate::harness::backends::web_app::App;
@@ -80,6 +81,14 @@ async fn the_page_shows_a_thousand_sites_is_searched_by_keyboard_and_renews() {
         attention.contains("dead.localhost") && attention.contains("refused"),
         "{seen}"
     );
+    // What `proxy status` shows of handshakes and health checks is there.
+    let numbers = seen["numbers"].as_str().unwrap();
+    for word in ["TLS, full", "TLS, resumed", "TLS, failed"] {
+        assert!(numbers.contains(word), "{numbers}");
+    }
+    let checked = seen["checked"].as_str().unwrap();
+    assert!(checked.contains("runningchecked "), "{checked}");
+    assert!(checked.contains("runningnot checked"), "{checked}");
     // All can be done by keyboard, and a renewal has changed the certificate.
     assert_eq!(seen["focused_by_key"], "search", "{seen}");
     assert_eq!(seen["unnamed"], json!([]), "{seen}");
@@ -96,4 +105,45 @@ async fn the_page_shows_a_thousand_sites_is_searched_by_keyboard_and_renews() {
         assert_eq!(view["overflow"], 0, "{view}");
     }
     assert_eq!(seen["views"].as_array().unwrap().len(), 4, "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_has_no_place_says_why_and_comes_when_there_is_one() {
+    let (chromium, there) = (node::chromium(), node::is_there());
+    let (Ok(chromium), Ok(())) = (&chromium, &there) else {
+        return skip(there.err().or_else(|| chromium.err()).unwrap_or_default());
+    };
+    // Given as many browsers as there may be.
+    let text = "page = \"127.0.0.1:0\"\n[sites]\nlocalhost = { respond = { body = \"hello\" } }\n";
+    let mut proxy = ProxySetup::new().proxyfile(text).start().await;
+    let address = page_address(&mut proxy).await;
+    let visitor = Visitor::new(address);
+    let mut browsers = Vec::new();
+    for _ in 0..10 {
+        let mut events = visitor.events().await;
+        events.whole().await;
+        browsers.push(events);
+    }
+
+    // When one more opens the page.
+    let mut run = node::script("full_page.cjs")
+        .args([chromium, Path::new(&format!("http://{address}/"))])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    let mut says = async || -> Value {
+        let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+        serde_json::from_str(&line.expect("the script ends early")).unwrap()
+    };
+    let seen = says().await;
+
+    // Then it says why it shows nothing, until one of the others leaves.
+    assert_eq!(
+        seen["says"], "as many browsers as there may be show the page; close it in one of them",
+        "{seen}"
+    );
+    assert_eq!(seen["overflow"], 0, "{seen}");
+    browsers.pop();
+    assert_eq!(says().await["says"], "live");
 }

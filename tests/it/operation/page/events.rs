@@ -78,6 +78,14 @@ async fn a_browser_gets_the_whole_view_and_then_what_changes() {
     let upstream = &whole["upstreams"]["localhost/"]["backends"][0];
     assert_eq!(upstream["address"], app.address.to_string());
     assert_eq!(upstream["state"], "up");
+    // Without health checks, there is no time of one.
+    assert_eq!(whole["checks"], serde_json::json!({}));
+    let handshakes = whole["process"]["handshakes"].as_array().unwrap();
+    let full = handshakes.iter().filter(|it| it["result"] == "full");
+    assert!(
+        full.map(|it| it["count"].as_u64().unwrap()).sum::<u64>() > 0,
+        "{whole}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,6 +116,14 @@ async fn a_backend_that_goes_down_is_an_event() {
         backend["reason"].as_str().unwrap().contains("refused"),
         "{whole}"
     );
+    // The time of its last check is told on its own.
+    let check = &whole["checks"]["localhost/"][0];
+    assert!(check.as_str().unwrap().ends_with('Z'), "{whole}");
+    let is_later = |data: &Value| {
+        let later = &data["checks"]["localhost/"][0];
+        later.is_string() && later != check && data["upstreams"].is_null()
+    };
+    soon(events.until(is_later)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -72,10 +72,19 @@ impl Visitor {
     }
 
     pub(super) async fn send(&self, method: &str, target: &str, body: &str) -> String {
+        ask(self.address, self.request(method, target, body)).await
+    }
+
+    /// Posts a form, and returns the connection before there is an answer.
+    pub(super) async fn leaving(&self, target: &str, form: &str) -> RawStream {
+        let mut stream = RawStream::connect(self.address).await;
+        stream.send(self.request("POST", target, form)).await;
+        stream
+    }
+
+    fn request(&self, method: &str, target: &str, body: &str) -> String {
         let (fields, len) = (&self.fields, body.len());
-        let head =
-            format!("{method} {target} HTTP/1.1\r\n{fields}content-length: {len}\r\n\r\n{body}");
-        ask(self.address, head).await
+        format!("{method} {target} HTTP/1.1\r\n{fields}content-length: {len}\r\n\r\n{body}")
     }
 
     /// Opens the stream of events.

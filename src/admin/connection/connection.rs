@@ -12,7 +12,6 @@ use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
@@ -33,7 +32,7 @@ const HEAD_SIZE: usize = 16 * 1024;
 const HEAD_FIELDS: usize = 32;
 
 /// A socket that connections are accepted on.
-pub(super) trait Listen: Send + Sync {
+pub(in crate::admin) trait Listen: Send + Sync {
     /// An accepted connection.
     type Stream: Send + 'static;
 
@@ -49,16 +48,8 @@ impl<L: Listen> Listen for Arc<L> {
     }
 }
 
-impl Listen for TcpListener {
-    type Stream = TcpStream;
-
-    async fn accept(&self) -> io::Result<TcpStream> {
-        Self::accept(self).await.map(|(stream, _)| stream)
-    }
-}
-
 /// Accepts connections until the process stops, and serves each in one of `tasks`. `name` is the listener in the log.
-pub(super) async fn accept_connections<L, F, Served>(
+pub(in crate::admin) async fn accept_connections<L, F, Served>(
     listener: L,
     name: &'static str,
     tasks: Tasks,
@@ -100,7 +91,7 @@ pub(super) async fn accept_connections<L, F, Served>(
 }
 
 /// Has `service` answer one request. The client must have read the response after `time_limit`.
-pub(super) async fn serve_connection<I, S>(stream: I, service: S, time_limit: Duration)
+pub(in crate::admin) async fn serve_connection<I, S>(stream: I, service: S, time_limit: Duration)
 where
     I: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming>,
