@@ -11,6 +11,7 @@
 //!                                `--> proxy --> upstream --> http1       right tower: requests
 //! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  figures  tasks  trust  prometheus
 //! log_limit  log_groups  uninterrupted  non_blocking_writer  printable  listener_names  memory  hook_command  traces
+//! web_client
 //! ```
 //!
 //! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.
@@ -51,3 +52,4 @@ pub mod tasks;
 pub mod traces;
 pub mod trust;
 pub mod uninterrupted;
+pub mod web_client;

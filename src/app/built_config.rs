@@ -106,7 +106,7 @@ impl Draft {
             _ => open_access_log(&config, shared)?,
         };
         let tracer = match former {
-            Some(former) if former.config.tracing == config.tracing => former.tracer.clone(),
+            Some(former) if keeps_tracer(former, &config) => former.tracer.clone(),
             _ => start_tracer(&config, shared)?,
         };
         let upstreams = routing.watched_upstreams(&config.sites);
@@ -152,6 +152,14 @@ fn open_access_log(config: &Config, shared: &SharedState) -> Result<Option<Acces
         target: options.target.clone(),
         source,
     })
+}
+
+/// `true` if tracing stays as it is, also the file with the roots for the collector.
+fn keeps_tracer(former: &BuiltConfig, config: &Config) -> bool {
+    let options = config.tracing.as_ref();
+    let both = options.zip(former.tracer.as_ref());
+    former.config.tracing == config.tracing
+        && both.is_none_or(|(options, tracer)| tracer.has_current_root(options))
 }
 
 fn start_tracer(config: &Config, shared: &SharedState) -> Result<Option<Tracer>, Error> {

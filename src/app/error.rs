@@ -10,6 +10,7 @@ use crate::name::HostPattern;
 use crate::proxy::{AccessLogTarget, PageError};
 use crate::tls::ClientAuthError;
 use crate::upstream::TlsError;
+use crate::web_client::WebClientError;
 use crate::{admin, server, storage};
 
 /// A failed start or reload, in one sentence.
@@ -61,7 +62,7 @@ pub enum Error {
     },
     /// The client of the collector of traces cannot be set up.
     #[error("the client for `tracing` cannot be set up: {0}")]
-    Tracing(reqwest::Error),
+    Tracing(WebClientError),
     /// An error page of a site cannot be read.
     #[error(transparent)]
     Page(#[from] PageError),
@@ -82,10 +83,10 @@ pub enum Error {
     Ask(#[from] AskError),
     /// The client of the preflight checks cannot be set up.
     #[error("the client of the preflight checks cannot be set up: {0}")]
-    Preflight(reqwest::Error),
+    Preflight(WebClientError),
     /// The client of the web server in `on-problem` cannot be set up.
     #[error("the client for `on-problem` cannot be set up: {0}")]
-    ProblemReceiver(reqwest::Error),
+    ProblemReceiver(WebClientError),
     /// The rehearsal cannot begin.
     #[error("{0}")]
     Rehearsal(String),

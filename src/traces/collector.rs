@@ -5,11 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::task::spawn_blocking;
 use url::Url;
 
 use super::options::TraceOptions;
 use super::otlp;
 use crate::printable::{quoted, with_causes};
+use crate::web_client::{WebClientError, WebServers, web_client};
 
 /// Time for one request to the collector.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,12 +27,18 @@ const GRPC_PORT: u16 = 4317;
 
 /// Reason why the collector did not take spans.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CollectorError {
+pub enum CollectorError {
+    /// The client cannot be set up.
+    #[error("the client for `tracing` cannot be set up: {0}")]
+    Setup(#[from] WebClientError),
     /// There was no response.
     #[error("the collector at {url} cannot be reached: {cause}; {fix}")]
     Unreachable {
+        /// The URL for traces.
         url: Url,
+        /// The error, with its causes.
         cause: String,
+        /// What to do.
         fix: &'static str,
     },
     /// The collector wants other credentials.
@@ -46,7 +54,9 @@ pub(super) enum CollectorError {
         "the collector answers with status {status}; give it more room, or lower `sample` of `tracing`"
     )]
     Busy {
+        /// Its status.
         status: StatusCode,
+        /// Time after which it wants to be asked again.
         retry_after: Option<Duration>,
     },
     /// The collector has refused the spans.
@@ -69,6 +79,15 @@ impl CollectorError {
     }
 }
 
+/// Sends a message without spans to the collector. Returns the URL that has taken it.
+pub async fn contact(options: &TraceOptions) -> Result<Url, CollectorError> {
+    let owned = options.clone();
+    let built = spawn_blocking(move || Collector::new(&owned)).await;
+    let collector = built.unwrap_or_else(|_| Collector::new(options))?;
+    collector.send(Bytes::new()).await?;
+    Ok(collector.url)
+}
+
 /// Spans that the collector has refused, although it has taken the message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Refusals {
@@ -84,22 +103,27 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(options: &TraceOptions) -> Result<Self, reqwest::Error> {
+    /// Sets up the client. Blocks while it reads the roots.
+    pub(super) fn new(options: &TraceOptions) -> Result<Self, WebClientError> {
         let mut fields = HeaderMap::new();
         for header in &options.headers {
             fields.append(header.name.clone(), header.value.clone());
         }
         let protobuf = HeaderValue::from_static("application/x-protobuf");
         fields.insert(CONTENT_TYPE, protobuf);
-        Ok(Self {
-            url: traces_url(&options.endpoint),
-            http: reqwest::Client::builder()
-                .user_agent(concat!("proxy/", env!("CARGO_PKG_VERSION")))
-                .default_headers(fields)
-                .redirect(reqwest::redirect::Policy::none())
-                .timeout(TIMEOUT)
-                .build()?,
-        })
+        let servers = match &options.root {
+            Some(root) => WebServers::believed_by(root)?,
+            None => WebServers::at(&options.endpoint),
+        };
+        let url = if options.is_whole_url {
+            options.endpoint.clone()
+        } else {
+            traces_url(&options.endpoint)
+        };
+        let http = web_client(servers, |client| {
+            client.default_headers(fields).timeout(TIMEOUT)
+        })?;
+        Ok(Self { url, http })
     }
 
     /// Sends an encoded message.
@@ -135,6 +159,8 @@ impl Collector {
             cause: with_causes(&error.without_url()),
             fix: if is_grpc {
                 "port 4317 is for gRPC: set `endpoint` of `tracing` to the port for HTTP, which is mostly 4318"
+            } else if self.url.scheme() == "https" {
+                "start it, or correct `endpoint` of `tracing`; set `root` if a private CA has signed its certificate"
             } else {
                 "start it, or correct `endpoint` of `tracing`"
             },
@@ -196,6 +222,14 @@ mod tests {
         ] {
             assert_eq!(collector(endpoint).url.as_str(), url);
         }
+    }
+
+    #[test]
+    fn a_whole_url_is_used_as_it_is() {
+        let mut options = TraceOptions::new(Url::parse("https://a.example/intake?x=1").unwrap());
+        options.is_whole_url = true;
+        let collector = Collector::new(&options).unwrap();
+        assert_eq!(collector.url.as_str(), "https://a.example/intake?x=1");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Traces of requests in the form of OpenTelemetry: the context that a request carries (W3C Trace Context), spans, and
-//! their export to a collector over OTLP. Knows no room but `per_worker` and `tasks`.
+//! their export to a collector over OTLP. Knows no room but `per_worker`, `tasks` and `web_client`.
 
 mod collector;
 mod collector_header;
@@ -16,6 +16,7 @@ mod span_queue;
 mod trace_context;
 mod tracer;
 
+pub use collector::{CollectorError, contact};
 pub use collector_header::CollectorHeader;
 pub use id::TraceId;
 pub use options::TraceOptions;

@@ -13,6 +13,7 @@ use super::span_counts::SpanCounts;
 use super::span_queue::SpanQueue;
 use crate::per_worker::{CachePadded, PerWorker};
 use crate::tasks::Tasks;
+use crate::web_client::WebClientError;
 
 /// The handle of one worker on the tracing of requests. The exporter ends when the last handle and the last traced request
 /// are gone.
@@ -21,16 +22,27 @@ pub struct Tracer {
     own: Arc<CachePadded<SpanQueue>>,
     queues: Arc<PerWorker<Arc<CachePadded<SpanQueue>>>>,
     sample: f64,
+    /// Content of the file with the roots for the collector.
+    root: Option<Arc<[u8]>>,
+}
+
+/// Reads the file with the roots for the collector, if there is one.
+fn read_root(options: &TraceOptions) -> Option<Arc<[u8]>> {
+    let root = options.root.as_ref()?;
+    // One that cannot be read is reported by the client.
+    std::fs::read(root).ok().map(Arc::from)
 }
 
 impl Tracer {
-    /// Starts to export spans of this number of `workers`, among `tasks`. Fails if TLS cannot be set up.
+    /// Starts to export spans of this number of `workers`, among `tasks`. Fails if TLS cannot be set up. Blocks while it reads
+    /// the roots.
     pub fn start(
         options: &TraceOptions,
         workers: usize,
         tasks: &Tasks,
         counts: &SpanCounts,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, WebClientError> {
+        let root = read_root(options);
         let collector = Collector::new(options)?;
         let queues = (0..workers.max(1)).map(|_| SpanQueue::open(counts));
         let (queues, spans): (Vec<_>, Vec<_>) = queues.unzip();
@@ -41,7 +53,14 @@ impl Tracer {
             own: Arc::clone(&queues[0]),
             queues: Arc::new(queues),
             sample: options.sample,
+            root,
         })
+    }
+
+    /// `true` if the roots for the collector have not changed since the start. Blocks while it reads their file.
+    #[must_use]
+    pub fn has_current_root(&self, options: &TraceOptions) -> bool {
+        self.root == read_root(options)
     }
 
     /// Returns the handle of the worker with this number.
@@ -84,6 +103,7 @@ mod tests {
             queues: Arc::new(PerWorker::from_iter([Arc::clone(&own)])),
             own,
             sample,
+            root: None,
         }
     }
 

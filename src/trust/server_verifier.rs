@@ -6,10 +6,14 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+use rustls_native_certs::load_native_certs;
 
 use super::given_roots::{GivenRoots, check_name, check_time};
 use super::handshake_signatures::HandshakeSignatures;
+use super::no_roots::NoRoots;
 use super::unknown_certificate::UnknownCertificate;
 
 /// Believes a server whose certificate a root has signed, or is one of the given ones itself.
@@ -22,6 +26,37 @@ pub struct ServerVerifier {
 }
 
 impl ServerVerifier {
+    /// Creates a verifier with the roots of this machine and those that an operator has `given`. Blocks while it reads the
+    /// former.
+    pub fn with_system_roots(given: GivenRoots) -> Result<Self, NoRoots> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(load_native_certs().certs);
+        // This only fails if there are none at all.
+        Self::new(roots, given).map_err(|_| NoRoots::found())
+    }
+
+    /// Creates a verifier that believes no server.
+    #[must_use]
+    pub fn believing_nobody() -> Self {
+        Self {
+            by_roots: None,
+            given: GivenRoots::default(),
+            signatures: HandshakeSignatures::new(&default_provider()),
+        }
+    }
+
+    /// Returns the TLS settings of a client for HTTP/1.1 and HTTP/2 that presents no certificate of its own.
+    pub fn into_client_config(self) -> Result<ClientConfig, Error> {
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+        let mut config = config
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(self))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
     /// Creates a verifier with the roots of the `system` and those that an operator has `given`. Fails if there are none.
     pub fn new(system: RootCertStore, given: GivenRoots) -> Result<Self, VerifierBuilderError> {
         let provider = Arc::new(default_provider());

@@ -3,7 +3,7 @@
 use super::graph::Graph;
 
 /// For each room, the rooms that it may import. The ground is the eighteen rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 31] = [
+pub(crate) const EDGES: [(&str, &[&str]); 32] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
@@ -23,7 +23,11 @@ pub(crate) const EDGES: [(&str, &[&str]); 31] = [
     ("uninterrupted", &[]),
     ("prometheus", &[]),
     ("figures", &["per_worker"]),
-    ("traces", &["backoff", "per_worker", "printable", "tasks"]),
+    ("web_client", &["pem", "printable", "trust"]),
+    (
+        "traces",
+        &["backoff", "per_worker", "printable", "tasks", "web_client"],
+    ),
     ("acme", &["backoff", "name", "pem", "printable", "trust"]),
     ("storage", &["name", "tasks"]),
     (
@@ -42,6 +46,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 31] = [
             "printable",
             "tasks",
             "prometheus",
+            "web_client",
         ],
     ),
     ("tls", &["certs", "listener_names", "name", "pem", "trust"]),
@@ -161,6 +166,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 31] = [
             "tasks",
             "prometheus",
             "traces",
+            "web_client",
         ],
     ),
     // The built-in app of the demo runs on tracked tasks like all else; commands about a running

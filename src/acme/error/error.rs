@@ -15,6 +15,7 @@ use crate::acme::resource::{
     AuthorizationStatus, ChallengeType, Excerpt, Identifier, OrderStatus, Problem, ProblemKind,
 };
 use crate::printable::quoted;
+use crate::trust::NoRoots;
 
 /// Longest Retry-After that a running order waits for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -49,10 +50,11 @@ pub enum Error {
     /// The extra root is not PEM.
     #[error("the root for the CA's own HTTPS is not a PEM certificate")]
     Root(#[source] Cause),
-    /// The HTTPS client cannot be set up, mostly because the system has no root certificates.
-    #[error(
-        "the HTTPS client for the CA could not be set up; install the system's root certificates (package ca-certificates)"
-    )]
+    /// The certificate of the CA's own HTTPS cannot be verified.
+    #[error("no CA can be asked: {0}")]
+    NoRoots(NoRoots),
+    /// The HTTPS client cannot be set up.
+    #[error("the HTTPS client for the CA could not be set up")]
     Setup(#[source] Cause),
     /// The URL is not https, which RFC 8555 section 6.1 requires.
     #[error("could not {step}: {} is not https", quoted(.url.as_str()))]
@@ -254,7 +256,10 @@ impl Error {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::KeyPem(_) | Self::Key(_) | Self::Root(_) => true,
-            Self::Setup(_) | Self::NotHttps { .. } | Self::NoChallenge { .. } => true,
+            Self::NoRoots(_)
+            | Self::Setup(_)
+            | Self::NotHttps { .. }
+            | Self::NoChallenge { .. } => true,
             Self::NoService { .. } | Self::CertificateKey(_) | Self::CertificateKeyPem(_) => true,
             Self::Binding { .. } => true,
             _ => self

@@ -32,7 +32,12 @@ impl Error {
     pub fn is_about_this_machine(&self) -> bool {
         matches!(
             self,
-            Self::Crypto | Self::KeyPem(_) | Self::Key(_) | Self::Root(_) | Self::Setup(_)
+            Self::Crypto
+                | Self::KeyPem(_)
+                | Self::Key(_)
+                | Self::Root(_)
+                | Self::NoRoots(_)
+                | Self::Setup(_)
         )
     }
 

@@ -10,7 +10,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::check_context::{CheckContext, RunningProxy};
 use super::subject::{Subject, subjects};
-use super::{backend_checks, ca_checks, configuration_check, machine_checks, name_checks};
+use super::{
+    backend_checks, ca_checks, collector_check, configuration_check, machine_checks, name_checks,
+};
 use crate::admin::{CheckReport, CheckResult};
 use crate::app::Error;
 use crate::app::offline::certificate_files;
@@ -88,14 +90,15 @@ impl Doctor {
             })
         };
         let files = certificate_files(&self.context.config);
-        let (configuration, machine, cas, names) = tokio::join!(
+        let (configuration, machine, cas, collector, names) = tokio::join!(
             self.configuration(deadline).boxed(),
             self.machine(deadline).boxed(),
             cas.boxed(),
+            self.collector(deadline).boxed(),
             self.names(subjects, &files, deadline).boxed()
         );
         CheckReport {
-            checks: [configuration, machine, cas, names].concat(),
+            checks: [configuration, machine, cas, collector, names].concat(),
         }
     }
 
@@ -129,6 +132,19 @@ impl Doctor {
         checks.extend(self.listeners.iter().cloned());
         checks.push(machine_checks::open_files());
         checks
+    }
+
+    /// Asks the collector of traces, if there is one.
+    async fn collector(&self, deadline: Instant) -> Vec<CheckResult> {
+        let Some(options) = &self.context.config.tracing else {
+            return Vec::new();
+        };
+        let asked = timeout_at(deadline, collector_check::takes(options)).await;
+        let result = asked.unwrap_or_else(|_| {
+            let sentence = "the collector does not answer in time; see whether this machine reaches it, and whether DNS works";
+            CheckResult::warn(collector_check::CHECK, sentence)
+        });
+        vec![result]
     }
 
     /// Returns the issuers of the names, each once.

@@ -2,12 +2,14 @@
 //! only there its sockets, its user and its limits are known.
 //!
 //! ```text
-//! doctor -> { configuration_check, name_checks -> udp_probe, backend_checks, ca_checks, machine_checks } -> { check_context, subject }
+//! doctor -> { configuration_check, name_checks -> udp_probe, backend_checks, ca_checks, collector_check, machine_checks }
+//!     -> { check_context, subject }
 //! ```
 
 mod backend_checks;
 mod ca_checks;
 mod check_context;
+mod collector_check;
 mod configuration_check;
 mod doctor;
 mod machine_checks;

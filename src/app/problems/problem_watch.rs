@@ -17,6 +17,7 @@ use crate::config::ProblemReceiver;
 use crate::storage::{self, FileStorage};
 use crate::tasks::Tasks;
 use crate::upstream::Upstream;
+use crate::web_client::WebClientError;
 
 /// Time between two looks at upstreams.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -187,7 +188,7 @@ impl WatchedConfig {
     pub(in crate::app) fn new(
         receiver: Option<&ProblemReceiver>,
         upstreams: Vec<WatchedUpstream>,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, WebClientError> {
         let receiver = receiver.map(Receiver::new).transpose()?;
         Ok(Self {
             receiver: receiver.map(Arc::new),

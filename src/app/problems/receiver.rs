@@ -9,6 +9,7 @@ use url::Url;
 use super::problem::Event;
 use crate::config::ProblemReceiver;
 use crate::hook_command::{self, HookCommand};
+use crate::web_client::{WebClientError, WebServers, web_client};
 
 /// Time for one request to the web server.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,17 +45,14 @@ enum Error {
 
 impl Receiver {
     /// Creates the client of a configured receiver.
-    pub(super) fn new(configured: &ProblemReceiver) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(configured: &ProblemReceiver) -> Result<Self, WebClientError> {
         Ok(match configured {
             ProblemReceiver::Command(command) => Self::Command(HookCommand::new(command.clone())),
             ProblemReceiver::Webhook(webhook) => Self::Webhook {
                 url: webhook.url().clone(),
-                http: reqwest::Client::builder()
-                    .user_agent(concat!("proxy/", env!("CARGO_PKG_VERSION")))
-                    .redirect(reqwest::redirect::Policy::none())
-                    .timeout(TIMEOUT)
-                    .pool_max_idle_per_host(0)
-                    .build()?,
+                http: web_client(WebServers::at(webhook.url()), |client| {
+                    client.timeout(TIMEOUT).pool_max_idle_per_host(0)
+                })?,
             },
         })
     }

@@ -13,6 +13,7 @@ use super::error::AskError;
 use super::new_name_limit::{Network, NewNameLimit};
 use super::options::OnDemandOptions;
 use crate::name::HostName;
+use crate::web_client::{WebServers, web_client};
 
 /// Limits how long the endpoint may take for one answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,13 +37,9 @@ pub struct Ask {
 impl Ask {
     /// A client for the endpoint at `options.ask`.
     pub fn new(options: &OnDemandOptions) -> Result<Self, AskError> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("proxy/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(ASK_TIMEOUT)
-            .no_proxy()
-            .build()
-            .map_err(AskError::Client)?;
+        let servers = WebServers::at(&options.ask);
+        let http = web_client(servers, |client| client.timeout(ASK_TIMEOUT).no_proxy());
+        let http = http.map_err(AskError::Client)?;
         Ok(Self {
             options: options.clone(),
             http,

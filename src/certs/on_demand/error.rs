@@ -5,13 +5,14 @@ use std::time::Duration;
 use url::Url;
 
 use super::new_name_limit::Network;
+use crate::web_client::WebClientError;
 
 /// A reason why an on-demand name is not allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// The HTTP client could not be built.
     #[error("the client for the ask endpoint cannot be built: {0}")]
-    Client(reqwest::Error),
+    Client(WebClientError),
     /// The endpoint did not answer.
     #[error(
         "the ask endpoint {url} did not answer: {}; no new name is allowed until it does",

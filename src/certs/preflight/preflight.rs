@@ -21,6 +21,7 @@ use crate::certs::challenge::Http01Tokens;
 use crate::certs::dns::{Resolver, ResolverError};
 use crate::certs::issuer::{Inspection, Issuer};
 use crate::name::{HostName, HostPattern};
+use crate::web_client::WebClientError;
 
 /// Time limit for the whole check. Short, because a handshake may be waiting.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -75,7 +76,7 @@ impl Preflight {
         options: &PreflightOptions,
         resolver: Arc<Resolver>,
         tokens: Arc<Http01Tokens>,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, WebClientError> {
         Ok(Self {
             resolver,
             tokens,

@@ -9,6 +9,7 @@ use http::header::HOST;
 use super::preflight_verdict::ProbeOutcome;
 use crate::certs::challenge::{Http01Publication, Http01Tokens};
 use crate::name::HostName;
+use crate::web_client::{WebClientError, WebServers, web_client};
 
 /// Time limit for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,16 +53,15 @@ fn random() -> String {
 }
 
 impl Probe {
-    pub(super) fn new(port: u16) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("proxy/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(FETCH_TIMEOUT)
-            .pool_max_idle_per_host(0)
-            .no_proxy()
-            .build()?;
+    pub(super) fn new(port: u16) -> Result<Self, WebClientError> {
+        let http = web_client(WebServers::Plain, |client| {
+            client
+                .retry(reqwest::retry::never())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(FETCH_TIMEOUT)
+                .pool_max_idle_per_host(0)
+                .no_proxy()
+        })?;
         Ok(Self { http, port })
     }
 

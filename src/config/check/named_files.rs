@@ -152,6 +152,8 @@ impl Config {
 
     fn bad_files(&self, system: &SystemRoots) -> Vec<BadFile> {
         let roots = self.issuers.iter().filter_map(|issuer| issuer.root.clone());
+        let tracing = self.tracing.as_ref();
+        let roots = roots.chain(tracing.and_then(|tracing| tracing.root.clone()));
         let mut bad: Vec<_> = roots.filter_map(|root| check_root(&root)).collect();
         bad.extend(self.on_cert.as_deref().and_then(check_command));
         if let Some(ProblemReceiver::Command(command)) = &self.on_problem {

@@ -5,21 +5,48 @@ use std::path::Path;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::codec::{Codec, HIDDEN, string, text};
+use super::codec::{Codec, HIDDEN, path, string, text};
 use super::field::{Field, field};
 use crate::config::report::{Problem, Report, TracingProblem};
 use crate::config::toml::TomlValue;
-use crate::config::value::{parse_collector, read_secret};
+use crate::config::value::{OtelVariables, parse_collector, read_secret};
 use crate::proxy::HeaderChangeError;
 use crate::traces::{CollectorHeader, TraceOptions};
 
-/// The URL of a collector, or a table.
-pub(crate) fn tracing() -> Codec<TraceOptions> {
-    let unset = || TraceOptions::new(Url::parse("http://localhost:4318").expect("a valid URL"));
-    Codec::table(tracing_table, unset).or_short(
-        |value| value.is_string(),
-        |value, _| Ok(TraceOptions::new(parse_collector(value.string()?)?)),
-    )
+/// `true` or `false`, the URL of a collector, or a table. Where the file names no collector, the standard variables do.
+pub(crate) fn tracing() -> Codec<Option<TraceOptions>> {
+    let Codec { read, write } = Codec::table(tracing_table, unset).optional();
+    let read = move |value: &TomlValue<'_>, folder: &Path, report: &mut Report<'_>| {
+        let start = value.start();
+        if value.is_boolean() {
+            if !report.accept(start, value.boolean())? {
+                return Some(None);
+            }
+            let options = OtelVariables::of_process().complete(unset(), |_| false);
+            return report.accept(start, options).map(Some);
+        }
+        if value.is_string() {
+            let endpoint = value.string().and_then(parse_collector);
+            let options = endpoint.map(TraceOptions::new);
+            return report.accept(start, options).map(Some);
+        }
+        let options = read(value, folder, report)??;
+        let table = report.accept(start, value.table())?;
+        if table.has("endpoint") {
+            return Some(Some(options));
+        }
+        let options = OtelVariables::of_process().complete(options, |key| table.has(key));
+        report.accept(start, options).map(Some)
+    };
+    Codec {
+        read: Box::new(read),
+        write,
+    }
+}
+
+/// Options whose endpoint is set later.
+fn unset() -> TraceOptions {
+    TraceOptions::new(Url::parse("http://localhost:4318").expect("a valid URL"))
 }
 
 fn tracing_table() -> Vec<Field<TraceOptions>> {
@@ -33,6 +60,7 @@ fn tracing_table() -> Vec<Field<TraceOptions>> {
     });
     vec![
         field!("endpoint", endpoint, Codec::text(parse_collector)),
+        field!("root", root, path().optional()),
         field!("sample", sample, sample),
         field!("headers", headers, headers()),
         field!("service-name", service_name, service),

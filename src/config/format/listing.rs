@@ -230,7 +230,7 @@ mod tests {
         metrics = "127.0.0.1:9100"
         page = "[::]:9180"
         page-token = "env:CARGO_PKG_DESCRIPTION"
-        tracing = { endpoint = "https://traces.example.com/otlp", sample = 0.25, headers = { X-Key = "env:PATH" }, service-name = "edge" }
+        tracing = { endpoint = "https://traces.example.com/otlp", root = "/etc/collector.pem", sample = 0.25, headers = { X-Key = "env:PATH" }, service-name = "edge" }
         preflight = false
         access-log = { file = "/var/log/\"a.log", format = "combined", query = false }
         request-id = true

@@ -25,7 +25,7 @@ pub const PROXYFILE: &[Key] = keys! {
     /// The secret that opens the web page, and that allows renewals on it.
     "page-token": Text("a string"), r#""file:/etc/proxy/page-token""#;
     /// The collector of traces, which gets them over OTLP.
-    "tracing": AnyOf(&[Text("a URL"), Table(TRACING)]), r#""http://localhost:4318""#;
+    "tracing": AnyOf(&[Boolean, Text("a URL"), Table(TRACING)]), r#""http://localhost:4318""#;
     /// Reloads when the Proxyfile or a file that it names has changed.
     "watch": Boolean, "true";
     /// The CAs, in the order in which they are tried.
@@ -139,8 +139,10 @@ const ACCESS_LOG: &[Key] = keys! {
 };
 
 const TRACING: &[Key] = keys! {
-    /// The URL of the collector, to which `/v1/traces` is added.
-    required "endpoint": Text("a URL"), r#""http://localhost:4318""#;
+    /// The URL of the collector, to which `/v1/traces` is added. Without it, the standard environment variables name it.
+    "endpoint": Text("a URL"), r#""http://localhost:4318""#;
+    /// A PEM file with the certificate of a private CA that has signed that of the collector.
+    "root": Text("a path"), r#""collector-ca.pem""#;
     /// The fraction of requests that are recorded, unless a trusted proxy in front has decided.
     "sample": Fraction, "0.1";
     /// Header fields for the collector, such as its access token.

@@ -36,7 +36,7 @@ pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
         field!("metrics", metrics, own_listen()),
         field!("page", page, own_listen()),
         field!("page-token", page_token, page_token()),
-        field!("tracing", tracing, fields::tracing().optional()),
+        field!("tracing", tracing, fields::tracing()),
         field!("watch", watch, boolean()),
         field!("email", email, Codec::text(parse_email).optional()),
         field!("preflight", preflight.is_on, boolean()),

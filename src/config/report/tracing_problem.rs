@@ -17,4 +17,24 @@ pub(crate) enum TracingProblem {
     HeaderValue(String),
     #[error("`service-name` is empty; set a name, as in `\"proxy\"`, or remove it")]
     NoServiceName,
+    #[error(
+        "`tracing` has no collector; set `endpoint` to its URL, or set the environment variable OTEL_EXPORTER_OTLP_ENDPOINT"
+    )]
+    NoEndpoint,
+    #[error("the environment variable {variable} cannot be used: {problem}")]
+    Variable {
+        variable: &'static str,
+        problem: Box<Self>,
+    },
+    #[error(
+        "the environment variable {0} is not a list of header fields; use a form like `name=value,other=value`, with visible ASCII and percent-encoded values"
+    )]
+    HeaderList(&'static str),
+    #[error(
+        "the environment variable {variable} is `{protocol}`, which the proxy does not speak; set `http/protobuf`, and the port of the collector for HTTP, which is mostly 4318"
+    )]
+    Protocol {
+        variable: &'static str,
+        protocol: String,
+    },
 }

@@ -5,6 +5,7 @@ mod data_directory;
 mod email;
 mod listen_address;
 mod log_options;
+mod otel_variables;
 mod path;
 mod problem_receiver;
 mod resolver_name;
@@ -22,6 +23,7 @@ pub(crate) use listen_address::{
 };
 pub(crate) use log_options::{LOG_FORMATS, LOG_LEVELS};
 pub use log_options::{LogFormat, LogOptions};
+pub(crate) use otel_variables::OtelVariables;
 pub(crate) use path::command_path;
 pub use problem_receiver::{ProblemReceiver, Webhook};
 pub(crate) use resolver_name::{ResolverName, parse_resolver};

@@ -8,11 +8,11 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls_native_certs::load_native_certs;
 
-use crate::trust::{GivenRoots, ServerVerifier};
+use crate::trust::{GivenRoots, NoRoots, ServerVerifier};
 
 /// System roots, which are read at the first use. Clones share them.
 #[derive(Clone, Default)]
-pub struct SystemRoots(Arc<OnceLock<Result<TrustedRoots, MissingRoots>>>);
+pub struct SystemRoots(Arc<OnceLock<Result<TrustedRoots, NoRoots>>>);
 
 /// Roots of the system.
 pub(super) struct TrustedRoots {
@@ -21,12 +21,9 @@ pub(super) struct TrustedRoots {
     pub(super) digest: [u8; 32],
 }
 
-/// Reason why there are no roots, as far as the system gives one.
-pub(super) type MissingRoots = Option<Arc<rustls_native_certs::Error>>;
-
 impl SystemRoots {
     /// Returns the roots. Blocks while it reads them, at the first call.
-    pub(super) fn get(&self) -> Result<&TrustedRoots, MissingRoots> {
+    pub(super) fn get(&self) -> Result<&TrustedRoots, NoRoots> {
         self.0.get_or_init(read).as_ref().map_err(Clone::clone)
     }
 }
@@ -37,7 +34,7 @@ impl fmt::Debug for SystemRoots {
     }
 }
 
-fn read() -> Result<TrustedRoots, MissingRoots> {
+fn read() -> Result<TrustedRoots, NoRoots> {
     let mut found = load_native_certs();
     // The system may list the roots in another order each time.
     found
@@ -48,8 +45,8 @@ fn read() -> Result<TrustedRoots, MissingRoots> {
     roots.add_parsable_certificates(found.certs);
     match ServerVerifier::new(roots, GivenRoots::default()).map(Arc::new) {
         Ok(verifier) => Ok(TrustedRoots { verifier, digest }),
-        // The builder only fails if there are no roots at all, and the system gives the reason.
-        Err(_) => Err(found.errors.into_iter().next().map(Arc::new)),
+        // This only fails if there are no roots at all.
+        Err(_) => Err(NoRoots::found()),
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 use super::system_roots::SystemRoots;
 use crate::name::HostName;
 use crate::pem;
-use crate::trust::{GivenRoots, HandshakeSignatures, ServerVerifier};
+use crate::trust::{GivenRoots, HandshakeSignatures, NoRoots, ServerVerifier};
 use crate::uninterrupted::Uninterrupted;
 
 /// TLS settings for `https://` backends.
@@ -93,10 +93,8 @@ pub enum TlsError {
         source: rustls::Error,
     },
     /// The system has no roots.
-    #[error(
-        "the system has no trusted roots; set a PEM file with roots in `upstream-options.tls.root`"
-    )]
-    SystemRoots(#[source] Option<Arc<rustls_native_certs::Error>>),
+    #[error("{0}, or set a PEM file with roots in `upstream-options.tls.root`")]
+    SystemRoots(NoRoots),
     /// The verifier cannot be built from the roots.
     #[error("the roots for backends cannot be used; set others in `upstream-options.tls.root`")]
     Verifier(#[source] rustls::client::VerifierBuilderError),

@@ -23,7 +23,8 @@ pub(crate) fn prepared(program: &str, args: &[&str], preparation: &str) -> Comma
 
 fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PROXY_") {
+        let is_setting = |prefix: &&str| name.to_string_lossy().starts_with(*prefix);
+        if ["PROXY_", "OTEL_"].iter().any(|prefix| is_setting(prefix)) {
             command.env_remove(name);
         }
     }

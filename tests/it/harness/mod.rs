@@ -55,6 +55,7 @@ pub(crate) mod traces {
     pub(crate) mod collector;
     mod protobuf;
     pub(crate) mod rotel;
+    pub(crate) mod tls_front;
 }
 
 pub(crate) mod dns {

@@ -16,6 +16,7 @@ use super::options::CloudflareOptions;
 use super::provider::{DnsProvider, TxtRecord};
 use crate::certs::secret::Secret;
 use crate::printable::quoted;
+use crate::web_client::{WebServers, web_client};
 
 /// Time limit for one call.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -96,12 +97,10 @@ impl Failure {
 impl Cloudflare {
     /// Creates a client of the API. Sends nothing yet.
     pub fn new(options: &CloudflareOptions) -> Result<Self, Dns01Error> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("proxy/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(DEADLINE)
-            .build()
-            .map_err(|error| Dns01Error::Cloudflare(CloudflareFault::Client(error)))?;
+        let http = web_client(WebServers::at(&options.url), |client| {
+            client.timeout(DEADLINE)
+        });
+        let http = http.map_err(|error| Dns01Error::Cloudflare(CloudflareFault::Client(error)))?;
         Ok(Self {
             token: options.token.clone(),
             url: options.url.clone(),

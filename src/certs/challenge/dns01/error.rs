@@ -10,6 +10,7 @@ use super::options::ServerAddress;
 use crate::certs::dns::ResolverError;
 use crate::printable::quoted;
 use crate::storage;
+use crate::web_client::WebClientError;
 
 /// Reason why a challenge could not be published in DNS. Each message includes its cause, because callers print only the
 /// first and the last error of a chain.
@@ -176,7 +177,7 @@ pub enum UpdateFault {
 pub enum CloudflareFault {
     /// The HTTP client could not be created.
     #[error("cannot be called: {0}")]
-    Client(reqwest::Error),
+    Client(WebClientError),
     /// The API could not be reached.
     #[error("cannot be reached: {0}")]
     Unreachable(String),

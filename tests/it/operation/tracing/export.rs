@@ -1,11 +1,14 @@
 //! The export of traces: batches, failures of the collector, reload and stop.
 
+use crate::harness::admin::Outcome;
 use crate::harness::backends::origin::Origin;
+use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::raw::{RawStream, header};
 use crate::harness::proxy::{ProxySetup, command};
 use crate::harness::skip::skip;
 use crate::harness::traces::collector::{Collector, TAKEN};
 use crate::harness::traces::rotel::Rotel;
+use crate::harness::traces::tls_front::TlsFront;
 use crate::operation::metrics::{address, metrics};
 
 use super::fixtures::{get, proxyfile, start, traceparent, tracing};
@@ -65,6 +68,96 @@ async fn a_message_has_the_service_and_the_fields_of_the_collector_whose_values_
     for text in [explained, proxy.log()] {
         assert!(!text.contains("s3cret"), "{text}");
     }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn without_an_address_the_standard_variables_name_the_collector() {
+    // Given a Proxyfile that turns tracing on, and names the service only.
+    let origin = Origin::ok().await;
+    for (top, service) in [
+        ("tracing = true", "from-variable"),
+        ("tracing = { service-name = \"from-file\" }", "from-file"),
+    ] {
+        let mut collector = Collector::start().await;
+        let setup = ProxySetup::new()
+            .proxyfile(&proxyfile(top, &[origin.address]))
+            .env(
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                &format!("http://{}/base", collector.address),
+            )
+            .env("OTEL_EXPORTER_OTLP_HEADERS", "x-key=hidden%20s3cret")
+            .env("OTEL_SERVICE_NAME", "from-variable");
+        let proxy = setup.start().await;
+
+        // When a request was traced, then the collector of the variable gets it, with the fields of the variable.
+        get(&proxy, "/", "").await;
+        let export = collector.export().await;
+        assert!(
+            export.head.starts_with("POST /base/v1/traces HTTP/1.1\r\n"),
+            "{}",
+            export.head
+        );
+        assert_eq!(header(&export.head, "x-key"), Some("hidden s3cret"));
+        assert_eq!(export.resource["service.name"], service);
+        assert!(!proxy.log().contains("s3cret"), "{}", proxy.log());
+        proxy.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn tracing_without_any_address_is_a_mistake_and_false_is_none() {
+    let setup = ProxySetup::new();
+    let storage = format!("file:{}", setup.data().display());
+    for (value, is_mistake) in [("true", true), ("{}", true), ("false", false)] {
+        let text = format!("tracing = {value}\n[sites]\nlocalhost = {{ respond = 204 }}\n");
+        let file = setup.file("Proxyfile", &text);
+        let told = command()
+            .args(["check", "--storage", &storage, "--config"])
+            .arg(file)
+            .output();
+        let told = Outcome::from(told.await.unwrap());
+        assert_eq!(
+            told.code != 0,
+            is_mistake,
+            "{value}: {} {}",
+            told.out,
+            told.err
+        );
+        let says = "`tracing` has no collector; set `endpoint` to its URL, or set the environment variable OTEL_EXPORTER_OTLP_ENDPOINT";
+        assert_eq!(told.err.contains(says), is_mistake, "{value}: {}", told.err);
+    }
+}
+
+#[tokio::test]
+async fn a_collector_with_a_certificate_of_a_private_ca_is_believed_by_its_root_alone() {
+    // Given a collector over TLS whose root the file names, and one whose root it does not name.
+    let origin = Origin::ok().await;
+    let mut collector = Collector::start().await;
+    let own = TestCa::root("collector").loopback_server();
+    let tls = TlsFront::start(&own, collector.address).await;
+    let setup = ProxySetup::new();
+    setup.file("root.pem", &TestCa::root("stranger").pem());
+    let top = format!(
+        "tracing = {{ endpoint = \"https://localhost:{}\", root = \"root.pem\" }}",
+        tls.address.port()
+    );
+    let text = proxyfile(&top, &[origin.address]);
+    let mut proxy = setup.proxyfile(&text).start().await;
+    get(&proxy, "/first", "").await;
+    let line = proxy.logged("spans cannot be exported").await;
+    assert!(
+        line.contains("set `root` if a private CA has signed"),
+        "{line}"
+    );
+
+    // When the file has the right root, and a reload reads it.
+    proxy.file("root.pem", &own.root);
+    proxy.reload(&text).await;
+    get(&proxy, "/second", "").await;
+
+    // Then the spans arrive.
+    assert_eq!(collector.request().await.0.get("url.path"), "/second");
     proxy.stop().await;
 }
 
