@@ -241,6 +241,7 @@ mod operation {
     mod log;
     mod metrics;
     mod monitoring;
+    mod no_roots;
     mod problems;
     mod proxyfile;
     mod refusal_counters;

@@ -1,16 +1,21 @@
 //! The checks of `proxy doctor`, with each cause injected.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use proxy::admin::CheckStatus::{Fail, Ok, Warn};
+use proxy::name::HostPattern;
+use proxy::traces::TraceOptions;
 use serde_json::json;
 use tokio::time::Instant;
+use url::Url;
 
 use super::scene::{HERE, NAME, Scene, THERE, assert_check, check};
-use crate::harness::backends::origin::Origin;
+use crate::harness::backends::origin::{Origin, refusing_address};
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::scripted::{Fault, Reply, Script, Step};
+use crate::harness::deadline::soon;
+use crate::harness::traces::collector::TAKEN;
 
 const STRANGER: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
 
@@ -223,6 +228,65 @@ async fn a_name_that_backs_off_is_told_with_its_sentence() {
         "no certificate after 1 failed attempt",
     );
     app.stop(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ca_that_takes_no_orders_now_is_told_while_the_certificate_is_served() {
+    // Given a CA that has signed, and takes no further order for an hour.
+    let limited = Reply::problem(429, "rateLimited", "too many new orders recently")
+        .header("retry-after", "3600");
+    let script = Script::new().fault(Step::NewOrder, 2, Fault::Answer(limited));
+    let mut scene = Scene::with(script).await;
+    let app = scene.start().await;
+    assert!(
+        check(&app, &[])
+            .await
+            .checks
+            .iter()
+            .all(|it| it.check != "budget")
+    );
+
+    // When the certificate should be renewed.
+    let name = HostPattern::parse(NAME).unwrap();
+    soon(app.manager().renew_now(&name)).await.unwrap_err();
+
+    // Then the certificate is served, and a line of its own tells until when there can be no other one.
+    let report = check(&app, &[]).await;
+    let mut certificate = report.checks.iter().filter(|it| it.check == "certificate");
+    assert!(certificate.all(|it| it.sentence.starts_with("served until")));
+    assert_check(&report, "budget", Warn, "accepts no orders for");
+    assert_check(&report, "budget", Warn, "too many new orders recently");
+    app.stop(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_collector_of_traces_says_is_told() {
+    let mut scene = Scene::new().await;
+    let mut contact = async |address: SocketAddr| {
+        let url = Url::parse(&format!("http://{address}")).unwrap();
+        scene.config.tracing = Some(TraceOptions::new(url));
+        scene.alone().await
+    };
+    // One that takes traces gets a message without any.
+    let collector = Origin::answering(TAKEN).await;
+    let report = contact(collector.address).await;
+    let sentence = format!(
+        "the collector at http://{}/v1/traces takes traces",
+        collector.address
+    );
+    assert_check(&report, "collector", Ok, &sentence);
+    // A server that is no collector, and none at all. Sites are served all the same.
+    let other = Origin::answering(STRANGER).await;
+    let report = contact(other.address).await;
+    assert_check(
+        &report,
+        "collector",
+        Warn,
+        "does not accept traces; correct `endpoint` of `tracing`",
+    );
+    let report = contact(refusing_address().await).await;
+    assert_check(&report, "collector", Warn, "cannot be reached");
+    assert_eq!(report.worst(), Warn);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -79,10 +79,12 @@ impl Scene {
 
     /// Gives the name other backends: the value of its site in a Proxyfile.
     pub(super) fn forward_to(&mut self, site: &str) {
-        let text = format!(
-            "storage = \"{}\"\n[sites]\n\"{NAME}\" = {site}\n",
-            self.config.storage
-        );
+        self.serve(&format!("\"{NAME}\" = {site}\n"));
+    }
+
+    /// Replaces the sites by these lines of a Proxyfile.
+    pub(super) fn serve(&mut self, sites: &str) {
+        let text = format!("storage = \"{}\"\n[sites]\n{sites}", self.config.storage);
         let path = std::path::Path::new("Proxyfile");
         let other = Config::from_proxyfile(path, &text, &Flags::default());
         self.config.sites = other.unwrap().sites;
