@@ -1,6 +1,6 @@
 //! The alert rules and the dashboard in `docker/monitoring`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -85,6 +85,66 @@ fn rules_and_dashboard_use_metrics_that_exist() {
     used.push(text(&folder().join("alerts.yml")));
     for name in used.iter().flat_map(|text| metric_names(text)) {
         assert!(documented.contains(&name), "{name}");
+    }
+}
+
+/// Labels of each metric that the page of the operations describes.
+fn documented_labels() -> BTreeMap<String, BTreeSet<String>> {
+    let page = text(&Path::new(ROOT).join("docs/operations.md"));
+    let spans = page.split('`').filter(|span| span.starts_with("proxy_"));
+    let described = spans.map(|span| {
+        let (name, labels) = span.split_once('{').unwrap_or((span, ""));
+        let labels = labels.trim_end_matches('}').split(',').map(str::to_owned);
+        (name.to_owned(), labels.collect())
+    });
+    described.collect()
+}
+
+/// Labels that an expression selects or groups by, or that a legend shows.
+fn used_labels(text: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+    let mut used = BTreeSet::new();
+    for (at, _) in text.match_indices(['=', '!']) {
+        let before = text[..at].rsplit(|c| !is_part(c)).next().unwrap();
+        used.extend((!before.is_empty()).then(|| before.to_owned()));
+    }
+    for (start, end) in [("by (", ')'), ("{{", '}')] {
+        for part in text.split(start).skip(1) {
+            let list = part.split(end).next().unwrap().split(',');
+            used.extend(list.map(|label| label.trim().to_owned()));
+        }
+    }
+    used
+}
+
+#[test]
+fn the_panels_use_labels_that_their_metrics_have_and_do_not_overlap() {
+    let documented = documented_labels();
+    let dashboard: Value = serde_json::from_str(&text(&folder().join("dashboard.json"))).unwrap();
+    let mut taken = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(!title.is_empty(), "{panel}");
+        let [x, y, w, h] = ["x", "y", "w", "h"].map(|key| panel["gridPos"][key].as_u64().unwrap());
+        assert!(
+            w > 0 && h > 0 && x + w <= 24,
+            "{title} is wider than the grid"
+        );
+        for place in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
+            assert!(taken.insert(place), "{title} covers another panel");
+        }
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let expression = target["expr"].as_str().unwrap();
+            let legend = target["legendFormat"].as_str().unwrap_or_default();
+            // Prometheus adds the first two, and histograms have the third.
+            let mut known = BTreeSet::from(["instance", "job", "le"].map(str::to_owned));
+            for name in metric_names(expression) {
+                known.extend(documented.get(&name).cloned().unwrap_or_default());
+            }
+            let used = used_labels(&format!("{expression} {legend}"));
+            let unknown: Vec<_> = used.difference(&known).collect();
+            assert!(unknown.is_empty(), "{title}: {unknown:?} in {expression}");
+        }
     }
 }
 
