@@ -331,7 +331,7 @@ async fn a_dead_dns_server_does_not_hold_up_the_other_checks() {
         .map(|number| {
             let name = format!("w{number}.example.org");
             scene.dns.silent(&name);
-            let pattern = proxy::name::HostPattern::parse(&name).unwrap();
+            let pattern = HostPattern::parse(&name).unwrap();
             proxy::config::SiteConfig {
                 pattern,
                 ..scene.config.sites[0].clone()
