@@ -17,8 +17,10 @@ use super::stream_buffers::{Buffer, PIECE, StreamBuffers};
 /// Plaintext bytes of a full record (RFC 8446 section 5.1).
 const RECORD: usize = 16 * 1024;
 /// Plaintext bytes in records that wait for the socket. When they are that many, they are sent without being flushed. That is
-/// more than 64 KiB, so that 64 KiB and the heads of their frames leave together.
-const BATCH: usize = 5 * RECORD;
+/// one large read from a backend. Otherwise the end of each read would take a system call of its own.
+const BATCH: usize = 3 * RECORD;
+/// Most bytes that are copied so that they share a record with later ones. A record of their own costs less than a copy of more.
+const SHARED: usize = 2048;
 /// Slices that become one record. More of them become several.
 const SLICES: usize = 16;
 /// Bytes that rustls' buffer holds when it is not in the middle of a larger record.
@@ -291,7 +293,7 @@ where
         let mut pieces = Pieces::new(bufs);
         let all = pieces.left;
         while pieces.left > 0 && this.unsent < BATCH {
-            if this.gathered_len() + pieces.left < RECORD {
+            if pieces.left <= SHARED && this.gathered_len() + pieces.left < RECORD {
                 this.gather(&mut pieces);
             } else {
                 this.encrypt(&mut pieces)?;
@@ -674,9 +676,31 @@ mod tests {
         let records = pair.stream.io.records();
         assert_eq!(records.len(), 64);
         assert!(records.iter().all(|len| *len == records[0]), "{records:?}");
-        assert_eq!(pair.stream.io.writes, 13);
+        assert_eq!(pair.stream.io.writes, 22);
         assert!(pair.holds_no_buffer());
         assert!(pair.client_receives().0 == body);
+    }
+
+    #[test]
+    fn a_large_write_is_encrypted_at_once_and_shares_no_record_with_the_next() {
+        let mut pair = Pair::new(&TLS13);
+        let body = body(3 * 12_000);
+        for frame in body.chunks(12_000) {
+            pair.write_all(frame);
+            assert_eq!(pair.stream.gathered_len(), 0, "a copy");
+        }
+        pair.flush_all();
+        let records = pair.stream.io.records();
+        assert_eq!(records.len(), 3, "{records:?}");
+        assert_eq!(pair.stream.io.writes, 1);
+
+        // The end of a write that is larger than a record is copied only if it is small.
+        for (len, gathered) in [(RECORD + SHARED, SHARED), (RECORD + SHARED + 1, 0)] {
+            pair.write_all(&body[..len]);
+            assert_eq!(pair.stream.gathered_len(), gathered);
+            pair.flush_all();
+        }
+        assert_eq!(pair.stream.io.records().len(), 3 + 2 + 2);
     }
 
     #[test]
@@ -918,7 +942,7 @@ mod tests {
         for round in 0..3 {
             // A write waits for the socket when the request comes, and its answer goes out after it.
             (pair.stream.io.room, pair.stream.io.room_later) = (10, 0);
-            pair.write_all(&body[..50_000]);
+            pair.write_all(&body[..40_000]);
             assert!(pair.flush().is_pending());
             pair.client_sends(b"before");
             pair.client.refresh_traffic_keys().unwrap();
@@ -926,7 +950,7 @@ mod tests {
             assert_eq!(pair.read_all(100), b"before after");
 
             (pair.stream.io.room, pair.stream.io.room_later) = (usize::MAX, usize::MAX);
-            pair.write_all(&body[50_000..]);
+            pair.write_all(&body[40_000..]);
             pair.flush_all();
             assert!(pair.client_receives().0 == body, "{round}");
         }

@@ -54,12 +54,14 @@ impl<S> BatchedStream<S> {
         Some(Arc::into_inner(self.0)?.into_inner().stream)
     }
 
-    /// Begins another batch of what is read. Must be called when the protocol has acted on the last one. Returns `true` if the
-    /// protocol wants to read on.
-    pub(super) fn read_on(&self) -> bool {
+    /// Begins another batch of what is read. Must be called when the protocol has acted on the last one. If it wants to read on,
+    /// its task is woken: the tasks of its streams come first, and find the last batch in the processor's cache.
+    pub(super) fn read_on(&self, cx: &Context<'_>) {
         let mut batches = self.0.lock();
         batches.read = 0;
-        std::mem::take(&mut batches.wants_more)
+        if std::mem::take(&mut batches.wants_more) {
+            cx.waker().wake_by_ref();
+        }
     }
 }
 
@@ -109,7 +111,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for BatchedStream<S> {
     ) -> Poll<io::Result<()>> {
         let mut batches = self.0.lock();
         if batches.read >= READ_BATCH {
-            // Whoever polls the protocol lets it read on.
+            // Whoever polls the protocol lets it read on, in a later turn.
             batches.wants_more = true;
             return Poll::Pending;
         }
@@ -164,7 +166,7 @@ mod tests {
     use std::future::{Future, poll_fn};
     use std::io::ErrorKind;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Waker;
+    use std::task::{Wake, Waker};
 
     use bytes::Bytes;
     use http::{Request, Response};
@@ -221,6 +223,16 @@ mod tests {
 
         fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             Pin::new(&mut self.inner).poll_shutdown(cx)
+        }
+    }
+
+    /// A task that counts how often it is woken.
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -363,12 +375,18 @@ mod tests {
                 all += buf.filled().len();
             }
         };
+        let task = Arc::new(Task::default());
+        let waker = Waker::from(Arc::clone(&task));
+        let read_on = || {
+            stream.read_on(&Context::from_waker(&waker));
+            task.0.swap(0, Ordering::Relaxed)
+        };
         assert_eq!(read_all(), 70_000);
         assert_eq!(read_all(), 0, "the protocol has not acted on it");
-        assert!(stream.read_on());
+        assert_eq!(read_on(), 1, "the task has another turn");
         assert_eq!(read_all(), 70_000);
-        assert!(stream.read_on());
+        assert_eq!(read_on(), 1);
         assert_eq!(read_all(), sent.len() - 140_000);
-        assert!(!stream.read_on(), "all was read");
+        assert_eq!(read_on(), 0, "all was read");
     }
 }

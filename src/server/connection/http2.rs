@@ -244,7 +244,7 @@ impl<S> Http2<'_, S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// Accepts streams, reads frames and writes frames until there is nothing more to do.
+    /// Accepts streams, reads frames and writes frames until there is nothing more to do, or its streams have a batch to act on.
     fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
             self.adjust_window();
@@ -258,7 +258,8 @@ where
                 }
                 State::Serving(connection) => {
                     let Poll::Ready(stream) = connection.poll_accept(cx) else {
-                        if self.stream.read_on() || self.poll_waiting(cx) || self.end_flood() {
+                        self.stream.read_on(cx);
+                        if self.poll_waiting(cx) || self.end_flood() {
                             continue;
                         }
                         return Poll::Pending;
