@@ -164,12 +164,12 @@ async fn failures_of_accept_are_one_line_a_second_with_their_number() {
         let count = |line: &str| line.split("failures=").nth(1)?.parse().ok();
         lines.map(|line| count(line).unwrap()).collect()
     };
+    let begin = tokio::time::Instant::now();
     open_files::exhaust(proxy.pid());
     let mut waiting = Vec::new();
     for _ in 0..40 {
         waiting.push(TcpStream::connect(proxy.https()).await.unwrap());
     }
-    let begin = tokio::time::Instant::now();
     soon(async {
         while failures(&proxy.log()).len() < 3 {
             tokio::task::yield_now().await;
