@@ -151,7 +151,7 @@ fn tls_rules(sites: &[SiteConfig], names: &ListenerNames) -> Result<TlsRules, Er
             min_version: site.min_tls,
             client_auth: auth.map(Arc::new),
             listeners: names.set(&site.listen),
-            early_data: site.early_data,
+            early_data: site.takes_early_data(),
         };
         for pattern in site.patterns() {
             rules.insert(pattern.clone(), wanted.clone());

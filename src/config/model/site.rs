@@ -4,8 +4,8 @@ use crate::certs::challenge::DnsOptions;
 use crate::certs::{LocalNames, OnDemandOptions, TlsFiles};
 use crate::name::{HostName, HostPattern};
 use crate::proxy::{
-    Files, FixedResponse, GuardOptions, HeaderChange, HttpMode, PathPrefix, Redirect, Rewrite,
-    SiteFeatureOptions,
+    Files, FixedResponse, GuardOptions, HeaderChange, HttpMode, NetworkOptions, PathPrefix,
+    Redirect, Rewrite, SiteFeatureOptions,
 };
 use crate::tls::{ClientAuthMode, ClientAuthOptions, TlsVersion};
 use crate::upstream;
@@ -153,6 +153,16 @@ impl SiteConfig {
             options.mode = ClientAuthMode::Optional;
         }
         Some(options)
+    }
+
+    /// `true` if clients may send safe requests within the handshake. Never where rules look at their addresses or certificates:
+    /// the handshake proves both.
+    #[must_use]
+    pub fn takes_early_data(&self) -> bool {
+        let routes = self.routes.iter().map(|route| &route.guards);
+        let mut guards = routes.chain([&self.guards]).flatten();
+        let has_rules = guards.any(|guards| guards.networks != NetworkOptions::default());
+        self.early_data && self.client_auth.is_none() && !has_rules
     }
 
     /// Returns the source of the certificate for one of the names. Local names of an on-demand site get theirs as other

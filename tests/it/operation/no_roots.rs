@@ -23,11 +23,9 @@ async fn a_start_that_needs_roots_says_which_package_has_them() {
     let setup = ProxySetup::new();
     setup.file("ca.pem", &TestCa::root("ca").pem());
     let top = TOP.replace("DATA", &setup.data().display().to_string());
-    let public = top.replace("root = \"ca.pem\"\n", "");
     let settings = |settings: &str| format!("{settings}\n{top}{SITE}");
     let site = |site: &str| format!("{top}[sites]\n\"*.example.org\" = {site}\n");
     for text in [
-        public + SITE,
         settings("tracing = \"https://traces.test\""),
         settings("on-problem = \"https://alerts.test\""),
         site("{ upstream = \"localhost:1\", on-demand = { ask = \"https://ask.test\" } }"),

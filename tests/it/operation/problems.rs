@@ -97,6 +97,8 @@ async fn a_command_is_told_that_storage_is_gone() {
     let backend = Origin::answering(OK).await;
     let text = watched("hook", backend.address);
     let mut proxy = setup.proxyfile(&text).start().await;
+    // Nothing else is stored after that. A write would make the directory anew.
+    proxy.logged("certificate obtained").await;
 
     // When its data directory is removed, and a reload makes the proxy look at once.
     let data = proxy.data();

@@ -18,6 +18,9 @@ use crate::harness::deadline::soon;
 use crate::harness::proxy::{Proxy, ProxySetup};
 use proxy::tasks::Tasks;
 
+/// The key that turns it on.
+const EARLY: &str = ", early-data = true";
+
 type Sender = SendRequest<OpenStreams, Bytes>;
 
 /// A client that may send early data, with the tickets of its former connections.
@@ -78,9 +81,9 @@ async fn answer(sender: &mut Sender, method: &str, path: &str) -> Response<Bytes
     head.map(|()| body.into())
 }
 
-async fn start(origin: &Origin, early_data: bool) -> Proxy {
+async fn start(origin: &Origin, keys: &str) -> Proxy {
     let text = format!(
-        "[sites]\n\"localhost\" = {{ upstream = \"{}\", early-data = {early_data} }}\n",
+        "[sites]\n\"localhost\" = {{ upstream = \"{}\"{keys} }}\n",
         origin.address
     );
     let proxy = ProxySetup::new().proxyfile(&text).start().await;
@@ -93,7 +96,7 @@ async fn start(origin: &Origin, early_data: bool) -> Proxy {
 async fn a_safe_request_runs_before_the_handshake_is_complete_and_another_one_after_it() {
     // Given a client with a ticket, and a network that loses all answers.
     let mut origin = Origin::ok().await;
-    let proxy = start(&origin, true).await;
+    let proxy = start(&origin, EARLY).await;
     let relay = UdpRelay::start(proxy.https(), 1, Faults::NONE).await;
     let client = EarlyClient::new(&proxy.client());
     client.visit(relay.address).await;
@@ -125,7 +128,7 @@ async fn a_safe_request_runs_before_the_handshake_is_complete_and_another_one_af
 async fn recorded_early_data_is_not_taken_a_second_time() {
     // Given a request in early data that somebody has recorded.
     let mut origin = Origin::ok().await;
-    let proxy = start(&origin, true).await;
+    let proxy = start(&origin, EARLY).await;
     let relay = UdpRelay::start(proxy.https(), 1, Faults::NONE).await;
     let client = EarlyClient::new(&proxy.client());
     client.visit(relay.address).await;
@@ -165,7 +168,7 @@ async fn recorded_early_data_is_not_taken_a_second_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_can_refuse_early_data() {
     let mut origin = Origin::answering("HTTP/1.1 425 Too Early\r\ncontent-length: 0\r\n\r\n").await;
-    let proxy = start(&origin, true).await;
+    let proxy = start(&origin, EARLY).await;
     let client = EarlyClient::new(&proxy.client());
     client.visit(proxy.https()).await;
     origin.event().await;
@@ -175,10 +178,16 @@ async fn a_backend_can_refuse_early_data() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_takes_no_early_data_unless_it_is_told_to() {
-    let origin = Origin::ok().await;
-    let proxy = start(&origin, false).await;
-    let client = EarlyClient::new(&proxy.client());
-    client.visit(proxy.https()).await;
-    assert!(client.connecting(proxy.https()).into_0rtt().is_err());
+async fn a_site_takes_no_early_data_unless_it_is_told_to_and_none_where_addresses_count() {
+    let by_address = format!("{EARLY}, routes = {{ \"/admin\" = {{ allow = [\"127.0.0.1\"] }} }}");
+    for keys in ["", by_address.as_str()] {
+        let origin = Origin::ok().await;
+        let proxy = start(&origin, keys).await;
+        let client = EarlyClient::new(&proxy.client());
+        client.visit(proxy.https()).await;
+        assert!(
+            client.connecting(proxy.https()).into_0rtt().is_err(),
+            "{keys}"
+        );
+    }
 }
