@@ -32,9 +32,12 @@ const PROTOCOLS: Pair = [
 ];
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 
+/// Returns the value of a variable.
+type Lookup = Box<dyn Fn(&str) -> Option<String>>;
+
 /// The standard variables (OpenTelemetry Protocol Exporter).
 pub(crate) struct OtelVariables {
-    value: Box<dyn Fn(&str) -> Option<String>>,
+    value: Lookup,
 }
 
 /// A variable that is set.

@@ -24,7 +24,7 @@ pub(crate) fn prepared(program: &str, args: &[&str], preparation: &str) -> Comma
 fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let is_setting = |prefix: &&str| name.to_string_lossy().starts_with(*prefix);
-        if ["PROXY_", "OTEL_"].iter().any(|prefix| is_setting(prefix)) {
+        if ["PROXY_", "OTEL_"].iter().any(is_setting) {
             command.env_remove(name);
         }
     }

@@ -10,6 +10,16 @@ use crate::harness::deadline::soon;
 use crate::harness::proxy::ProxySetup;
 
 const PAGE: &str = "page = \"127.0.0.1:0\"\n";
+/// The parts of the whole view.
+const PARTS: [&str; 7] = [
+    "process",
+    "sites",
+    "names",
+    "upstreams",
+    "refusals",
+    "minutes",
+    "events",
+];
 /// The most browsers at once.
 const BROWSERS: usize = 10;
 
@@ -30,15 +40,7 @@ async fn a_browser_gets_the_whole_view_and_then_what_changes() {
         events.head
     );
     let mut told = events.whole().await;
-    for part in [
-        "process",
-        "sites",
-        "names",
-        "upstreams",
-        "refusals",
-        "minutes",
-        "events",
-    ] {
+    for part in PARTS {
         assert!(!told[part].is_null(), "{part}: {told}");
     }
     let served = |data: &Value| data["names"]["localhost"]["state"] == "served";
