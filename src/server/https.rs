@@ -40,7 +40,7 @@ pub struct HttpsParts {
     pub forwarding: ForwardingRules,
     /// Counters of the worker's connections and handshakes.
     pub figures: Arc<CachePadded<WorkerConnections>>,
-    /// What clients over TCP are told of HTTP/3.
+    /// The fields by which clients over TCP learn of HTTP/3.
     pub alt_svc: Arc<AltSvc>,
 }
 

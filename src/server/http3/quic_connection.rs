@@ -30,7 +30,7 @@ struct TooManyStreams;
 pub(super) type Stopped =
     Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send + Sync>>;
 
-/// What the HTTP/3 library does not hand over of a stream.
+/// Parts of a stream that the HTTP/3 library does not hand over.
 pub(super) struct StreamControl {
     pub(super) stopped: Stopped,
     pub(super) end: StreamEnd,

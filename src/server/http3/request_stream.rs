@@ -28,7 +28,7 @@ use crate::server::connection::{RequestHandler, RequestMark};
 /// Time after which a request is refused that could not run.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// What the requests of one connection share.
+/// Parts that the requests of one connection share.
 pub(super) struct ConnectionContext {
     pub(super) handler: Arc<RequestHandler>,
     pub(super) windows: Arc<Windows>,
