@@ -38,7 +38,7 @@ pub enum CollectorError {
         url: Url,
         /// The error, with its causes.
         cause: String,
-        /// What to do.
+        /// The remedy, for the operator.
         fix: &'static str,
     },
     /// The collector wants other credentials.
